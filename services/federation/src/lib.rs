@@ -1,0 +1,31 @@
+//! The pure part of federated learning: words, limits, rules and arithmetic.
+//!
+//! An update's life, as this crate sees it. A node receives a [`TrainOrder`] for a [`RoundRef`], learns, and offers a
+//! [`Candidate`]. [`admission::judge`] says whether it counts. What counts is folded into an exact integer
+//! [`aggregate::Sum`]. [`round::decide`] says when the round is over, [`aggregate::fedavg`] moves the master copy of
+//! the weights, and [`aggregate::publish`] rounds it to the next [`Artifact`], whose [`Digest`] names the version.
+//!
+//! What this crate does not do: no I/O, no clock, no random source, no wire or database format but the artifact's own
+//! bytes. Time and randomness come in as arguments ([`Clock`], [`Entropy`], seeds). The same inputs give the same bytes
+//! on every machine. Anyone may import it; it imports nothing of ours.
+
+pub mod admission;
+pub mod aggregate;
+mod clock;
+pub mod draw;
+mod id;
+pub mod invariant;
+pub mod limits;
+mod model;
+mod order;
+mod plan;
+pub mod round;
+
+pub use clock::{Clock, Entropy, Timestamp};
+pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, VersionNumber};
+pub use model::{Artifact, ArtifactError, Layout, LayoutError, Tensor};
+pub use order::{
+    Answer, Candidate, Enrolment, Evaluation, Idle, LocalWork, Metrics, Receipt, Refusal,
+    RefusalCode, Settled, TrainOrder,
+};
+pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep, Selector, Strategy, Weighting};

@@ -1,0 +1,60 @@
+//! Every limit of the system, once, with its reason.
+
+/// Longest node id, model name, label key or value, in bytes. A DNS label's length: fits every path and log line.
+pub const NAME_BYTES_MAX: usize = 63;
+/// Most labels of one node, and most labels a selector names.
+pub const LABELS_MAX: usize = 32;
+/// Longest name of a learner (`reckon/1`), of a tensor or of a register, in bytes.
+pub const LEARNER_BYTES_MAX: usize = 32;
+/// Most tensors in a layout.
+pub const TENSORS_MAX: usize = 64;
+/// Most weights of a model. The largest ReckOn network has 135,168; this leaves room for other learners while an
+/// update still fits in memory many times over.
+pub const WEIGHTS_MAX: usize = 4 << 20;
+/// Most bytes of opaque chip configuration inside an artifact.
+pub const CONFIG_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of an artifact: weights, configuration and a header that [`TENSORS_MAX`] bounds.
+pub const ARTIFACT_BYTES_MAX: usize = WEIGHTS_MAX + CONFIG_BYTES_MAX + (16 << 10);
+/// Bytes of one chunk of a streamed version or update.
+pub const CHUNK_BYTES: usize = 64 << 10;
+/// Largest gRPC message either side decodes: a chunk or a header, with room for framing.
+pub const MESSAGE_BYTES_MAX: usize = 2 * CHUNK_BYTES;
+/// Most messages the coordinator reads from a refused push, so that the client reads the refusal instead of a reset.
+pub const DRAIN_MESSAGES_MAX: usize = 64;
+/// Largest body of a REST request: an artifact in base64 and its envelope.
+pub const REST_BODY_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + (64 << 10);
+
+/// Largest magnitude of one lane of an update. -128 is not used, so that a delta can always be negated.
+pub const DELTA_MAX: i8 = 127;
+/// Most samples one update may claim, whatever a plan says.
+pub const SAMPLES_MAX: u32 = 100_000;
+/// Samples one update may claim when the plan does not say.
+pub const SAMPLES_MAX_DEFAULT: u32 = 1_000;
+/// Most updates of one round.
+pub const UPDATES_MAX: u32 = 500_000;
+/// Most rounds of a run, and the highest attempt at one.
+pub const ROUNDS_MAX: u32 = 1_000_000;
+/// Most attempts at one round before the run fails.
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Most local passes over the samples of one order.
+pub const EPOCHS_MAX: u32 = 1_000;
+/// Shortest deadline of a round, in milliseconds of serving.
+pub const DEADLINE_MS_MIN: u64 = 100;
+/// Longest deadline of a round, in milliseconds of serving: 30 days.
+pub const DEADLINE_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// Largest over-selection, in thousandths of the goal.
+pub const OVER_SELECTION_PERMILLE_MAX: u32 = 10_000;
+/// Largest server learning rate.
+pub const SERVER_LEARNING_RATE_MAX: f64 = 100.0;
+/// Most entries in a plan's learning-rate schedule, and registers set by one entry.
+pub const SCHEDULE_MAX: usize = 256;
+/// Longest a node may ask to wait for an order, in milliseconds.
+pub const WAIT_MS_MAX: u32 = 60_000;
+/// How long contributions and their receipts are kept after the round ended: 30 days.
+pub const RECEIPTS_KEEP_MS: u64 = 30 * 24 * 3_600_000;
+
+// The sum of a round is exact: it fits i64, and even the 53 bits that f64 holds exactly.
+const _: () = {
+    let worst = DELTA_MAX as i64 * SAMPLES_MAX as i64 * UPDATES_MAX as i64;
+    assert!(worst < 1 << 53);
+};
