@@ -5,7 +5,7 @@
 //! the round is in by then.
 
 use crate::id::{Digest, RoundRef, VersionNumber};
-use crate::limits::DELTA_MAX;
+use crate::limits::{DELTA_MAX, METRIC_MAX};
 use crate::order::{Candidate, Receipt, Refusal, RefusalCode};
 use crate::round::RoundState;
 
@@ -103,10 +103,24 @@ pub fn judge(round: Option<&RoundView>, candidate: &Candidate) -> Verdict {
         let expected = format!("at most samples, {}", candidate.samples);
         return refuse(
             MetricsOutOfRange,
-            "metrics.correct",
+            "correct",
             expected,
             candidate.metrics.correct.to_string(),
         );
+    }
+    let counts = [
+        ("synaptic_ops", candidate.metrics.synaptic_ops),
+        ("bytes_down", candidate.metrics.bytes_down),
+    ];
+    for (field, got) in counts {
+        if got > METRIC_MAX {
+            return refuse(
+                MetricsOutOfRange,
+                field,
+                format!("at most {METRIC_MAX}"),
+                got.to_string(),
+            );
+        }
     }
     Verdict::Proceed
 }
@@ -216,8 +230,14 @@ mod tests {
             check(&view(), &Candidate { samples: 11, ..good.clone() }),
             "samples_out_of_range"
         );
-        let metrics = Metrics { correct: 11, ..good.metrics };
-        assert_eq!(check(&view(), &Candidate { metrics, ..good.clone() }), "metrics_out_of_range");
+        for metrics in [
+            Metrics { correct: 11, ..good.metrics },
+            Metrics { synaptic_ops: METRIC_MAX + 1, ..good.metrics },
+            Metrics { bytes_down: u64::MAX, ..good.metrics },
+        ] {
+            let candidate = Candidate { metrics, ..good.clone() };
+            assert_eq!(check(&view(), &candidate), "metrics_out_of_range");
+        }
     }
 
     #[test]

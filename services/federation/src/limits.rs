@@ -6,6 +6,8 @@ pub const NAME_BYTES_MAX: usize = 63;
 pub const LABELS_MAX: usize = 32;
 /// Longest name of a learner (`reckon/1`), of a tensor or of a register, in bytes.
 pub const LEARNER_BYTES_MAX: usize = 32;
+/// Most learners one node runs: more than anyone has, few enough to store by the node.
+pub const LEARNERS_MAX: usize = 32;
 /// Most tensors in a layout.
 pub const TENSORS_MAX: usize = 64;
 /// Most weights of a model. The largest ReckOn network has 135,168; this leaves room for other learners while an
@@ -28,6 +30,8 @@ pub const REST_BODY_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + (64 << 10);
 pub const DELTA_MAX: i8 = 127;
 /// Most samples one update may claim, whatever a plan says.
 pub const SAMPLES_MAX: u32 = 100_000;
+/// Largest count of operations or bytes one update may report, 8.8e12: a round's total of them fits i64.
+pub const METRIC_MAX: u64 = 1 << 43;
 /// Samples one update may claim when the plan does not say.
 pub const SAMPLES_MAX_DEFAULT: u32 = 1_000;
 /// Most updates of one round.
@@ -58,3 +62,4 @@ const _: () = {
     let worst = DELTA_MAX as i64 * SAMPLES_MAX as i64 * UPDATES_MAX as i64;
     assert!(worst < 1 << 53);
 };
+const _: () = assert!(METRIC_MAX as u128 * UPDATES_MAX as u128 <= i64::MAX as u128);

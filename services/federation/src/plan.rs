@@ -1,6 +1,6 @@
 //! A run's plan: everything that decides its result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{NodeId, excerpt, is_name};
 use crate::limits::{
@@ -250,6 +250,10 @@ fn check_schedule(schedule: &[ScheduleStep], must: &mut impl FnMut(bool, &str, S
             );
         }
     }
+    // An order carries them all once the last step is due.
+    let names: BTreeSet<&String> = schedule.iter().flat_map(|step| step.registers.keys()).collect();
+    let all = format!("at most {SCHEDULE_MAX} registers in all");
+    must(names.len() <= SCHEDULE_MAX, "local.schedule", all, names.len().to_string());
 }
 
 fn check_reproducible(plan: &Plan, must: &mut impl FnMut(bool, &str, String, String)) {
@@ -369,6 +373,12 @@ mod tests {
             fields(|plan| plan.local.schedule = vec![step(2, "A", 1), step(2, "A", 1)]),
             ["local.schedule[1]"]
         );
+        let wide = |from_round| ScheduleStep {
+            from_round,
+            registers: (0..200).map(|i| (format!("R{from_round}_{i}"), 1)).collect(),
+        };
+        let many = |plan: &mut Plan| plan.local.schedule = vec![wide(1), wide(2)];
+        assert_eq!(fields(many), ["local.schedule"]);
         assert_eq!(
             fields(|plan| plan.local.schedule = vec![step(1, "a", 1)]),
             ["local.schedule[0]"]

@@ -1,0 +1,132 @@
+//! Pushing an update until there is a receipt.
+
+use bytes::Bytes;
+use federation::{Answer, Candidate, Metrics, Receipt};
+
+use super::parse::{Malformed, chunk, digest, digest_bytes, name};
+use super::refusal::{Reply, either};
+use super::round::RoundField;
+use crate::v1;
+use crate::v1::push_update_request::Part;
+use crate::v1::push_update_response::Result as Outcome;
+
+/// A part of an update: first the header, then chunks. Their order is for the reader of the stream to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpdatePart {
+    /// The announcement.
+    Header(Candidate),
+    /// The next bytes of the payload: 1 to [`federation::limits::CHUNK_BYTES`].
+    Chunk(Bytes),
+}
+
+impl TryFrom<v1::PushUpdateRequest> for UpdatePart {
+    type Error = Malformed;
+    fn try_from(message: v1::PushUpdateRequest) -> Result<Self, Malformed> {
+        let v1::PushUpdateRequest { part } = message;
+        match part {
+            Some(Part::Header(header)) => Ok(Self::Header(header.try_into()?)),
+            Some(Part::Chunk(bytes)) => Ok(Self::Chunk(chunk(bytes)?)),
+            None => Err(Malformed::absent("part", "`header` or `chunk`")),
+        }
+    }
+}
+
+impl From<UpdatePart> for v1::PushUpdateRequest {
+    fn from(part: UpdatePart) -> Self {
+        let part = match part {
+            UpdatePart::Header(candidate) => Part::Header(candidate.into()),
+            UpdatePart::Chunk(bytes) => Part::Chunk(bytes),
+        };
+        Self { part: Some(part) }
+    }
+}
+
+impl TryFrom<v1::UpdateHeader> for Candidate {
+    type Error = Malformed;
+    fn try_from(message: v1::UpdateHeader) -> Result<Self, Malformed> {
+        let v1::UpdateHeader {
+            node_id,
+            round,
+            base_digest,
+            payload_bytes,
+            payload_digest,
+            samples,
+            correct,
+            synaptic_ops,
+            bytes_down,
+        } = message;
+        Ok(Self {
+            node: name("node_id", &node_id)?,
+            round: RoundField::ROUND.required(round)?,
+            base: digest("base_digest", &base_digest)?,
+            payload_bytes,
+            payload: digest("payload_digest", &payload_digest)?,
+            samples,
+            metrics: Metrics { correct, synaptic_ops, bytes_down },
+        })
+    }
+}
+
+impl From<Candidate> for v1::UpdateHeader {
+    fn from(candidate: Candidate) -> Self {
+        let Candidate {
+            node,
+            round,
+            base,
+            payload_bytes,
+            payload,
+            samples,
+            metrics: Metrics { correct, synaptic_ops, bytes_down },
+        } = candidate;
+        Self {
+            node_id: node.to_string(),
+            round: Some(round.into()),
+            base_digest: digest_bytes(base),
+            payload_bytes,
+            payload_digest: digest_bytes(payload),
+            samples,
+            correct,
+            synaptic_ops,
+            bytes_down,
+        }
+    }
+}
+
+impl TryFrom<v1::Receipt> for Receipt {
+    type Error = Malformed;
+    fn try_from(message: v1::Receipt) -> Result<Self, Malformed> {
+        let v1::Receipt { round, payload_digest, counted_at_ms } = message;
+        Ok(Self {
+            round: RoundField::ROUND.required(round)?,
+            payload: digest("payload_digest", &payload_digest)?,
+            counted_at_ms,
+        })
+    }
+}
+
+impl From<Receipt> for v1::Receipt {
+    fn from(receipt: Receipt) -> Self {
+        let Receipt { round, payload, counted_at_ms } = receipt;
+        Self { round: Some(round.into()), payload_digest: digest_bytes(payload), counted_at_ms }
+    }
+}
+
+impl TryFrom<v1::PushUpdateResponse> for Reply<Receipt> {
+    type Error = Malformed;
+    fn try_from(message: v1::PushUpdateResponse) -> Result<Self, Malformed> {
+        let v1::PushUpdateResponse { result } = message;
+        match result {
+            Some(Outcome::Receipt(receipt)) => Ok(Ok(receipt.try_into()?)),
+            Some(Outcome::Refused(refusal)) => Ok(Err(refusal.into())),
+            None => Err(Malformed::absent("result", "`receipt` or `refused`")),
+        }
+    }
+}
+
+impl From<Answer<Receipt>> for v1::PushUpdateResponse {
+    fn from(answer: Answer<Receipt>) -> Self {
+        Self {
+            result: either(answer, |receipt| Outcome::Receipt(receipt.into()), Outcome::Refused),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What the edge lets through, what it rejects and under which field's name, and that nothing changes on the way.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use federation::limits::LEARNERS_MAX;
+use federation::limits::{
+    ARTIFACT_BYTES_MAX, ATTEMPTS_MAX, CHUNK_BYTES, DEADLINE_MS_MAX, EPOCHS_MAX, LABELS_MAX,
+    ROUNDS_MAX, SAMPLES_MAX, SCHEDULE_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
+};
+use federation::{
+    Candidate, Enrolment, Evaluation, NodeId, Receipt, RoundRef, Settled, TrainOrder,
+};
+use proto::convert::{
+    FetchVersion, Malformed, Order, Reply, UpdatePart, VersionHeader, VersionPart, WaitOrder,
+};
+use proto::v1;
+
+mod samples;
+
+/// A way to change a good message.
+type Change<W> = fn(&mut W);
+
+/// `good` changed must be rejected, each time under the field's name.
+fn rejects<W: Clone, D: TryFrom<W, Error = Malformed> + Debug>(
+    good: impl Into<W>,
+    cases: &[(&str, Change<W>)],
+) {
+    let good = good.into();
+    D::try_from(good.clone()).unwrap();
+    for (index, (field, spoil)) in cases.iter().enumerate() {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        let error = D::try_from(bad).expect_err(field);
+        assert_eq!(error.field, *field, "case {index}: {error}");
+        assert_eq!(error.code(), "malformed");
+        assert!(!error.expected.is_empty() && !error.got.is_empty(), "case {index}: {error}");
+    }
+}
+
+/// `good` changed must still be let through.
+fn accepts<W: Clone, D: TryFrom<W, Error = Malformed> + Debug>(
+    good: impl Into<W>,
+    cases: &[Change<W>],
+) {
+    let good = good.into();
+    for (index, change) in cases.iter().enumerate() {
+        let mut other = good.clone();
+        change(&mut other);
+        if let Err(error) = D::try_from(other) {
+            panic!("case {index}: {error}");
+        }
+    }
+}
+
+fn short() -> Bytes {
+    Bytes::from_static(&[7; 31])
+}
+
+fn long() -> Bytes {
+    Bytes::from_static(&[7; 33])
+}
+
+fn numbered<T>(count: usize, make: impl Fn(String) -> T) -> Vec<T> {
+    (0..count).map(|number| make(format!("{number:03}"))).collect()
+}
+
+fn label(key: &str, value: &str) -> v1::Label {
+    v1::Label { key: key.to_owned(), value: value.to_owned() }
+}
+
+fn register(name: &str) -> v1::Register {
+    v1::Register { name: name.to_owned(), value: 1 }
+}
+
+#[test]
+fn enrolments() {
+    rejects::<v1::EnrolRequest, Enrolment>(
+        samples::enrolment(),
+        &[
+            ("public_key", |m| m.public_key = short()),
+            ("public_key", |m| m.public_key = long()),
+            ("public_key", |m| m.public_key = Bytes::new()),
+            ("node_id", |m| m.node_id = String::new()),
+            ("node_id", |m| m.node_id = "n".repeat(64)),
+            ("node_id", |m| m.node_id = "Node".to_owned()),
+            ("node_id", |m| m.node_id = "a/../b".to_owned()),
+            ("labels", |m| m.labels = numbered(LABELS_MAX + 1, |key| label(&key, "v"))),
+            ("labels.key", |m| m.labels.push(label("", "v"))),
+            ("labels.key", |m| m.labels.push(label("site", "ber"))),
+            ("labels.value", |m| m.labels.push(label("k", "a b"))),
+            ("labels.value", |m| m.labels.push(label("k", ""))),
+            ("learners", |m| m.learners.clear()),
+            ("learners", |m| m.learners = numbered(LEARNERS_MAX + 1, |name| name)),
+            ("learners", |m| m.learners.push(String::new())),
+            ("learners", |m| m.learners.push("l".repeat(33))),
+            ("learners", |m| m.learners.push("Reckon/1".to_owned())),
+            ("learners", |m| m.learners.push("/reckon".to_owned())),
+            ("learners", |m| m.learners.push("reckon 1".to_owned())),
+            ("learners", |m| m.learners.push("reckon/1".to_owned())),
+        ],
+    );
+    accepts::<v1::EnrolRequest, Enrolment>(
+        samples::enrolment(),
+        &[
+            |m| m.node_id = "n".repeat(63),
+            |m| m.labels.clear(),
+            |m| m.labels = numbered(LABELS_MAX, |key| label(&key, &"v".repeat(63))),
+            |m| m.learners = numbered(LEARNERS_MAX, |name| name),
+            |m| m.learners = vec!["l".repeat(32)],
+        ],
+    );
+    rejects::<v1::EnrolResponse, Reply<NodeId>>(
+        Ok(samples::node()),
+        &[
+            ("result", |m| m.result = None),
+            ("node_id", |m| {
+                let enrolled = v1::Enrolled { node_id: "?".to_owned() };
+                m.result = Some(v1::enrol_response::Result::Enrolled(enrolled));
+            }),
+        ],
+    );
+}
+
+#[test]
+fn rounds() {
+    rejects::<v1::RoundRef, RoundRef>(
+        samples::round(),
+        &[
+            ("run_id", |m| m.run_id = 0),
+            ("run_id", |m| m.run_id = 1 << 63),
+            ("round", |m| m.round = 0),
+            ("round", |m| m.round = ROUNDS_MAX + 1),
+            ("attempt", |m| m.attempt = 0),
+            ("attempt", |m| m.attempt = ATTEMPTS_MAX + 1),
+        ],
+    );
+    accepts::<v1::RoundRef, RoundRef>(
+        samples::round(),
+        &[
+            |m| *m = v1::RoundRef { run_id: 1, round: 1, attempt: 1 },
+            |m| {
+                let run_id = (1 << 63) - 1;
+                *m = v1::RoundRef { run_id, round: ROUNDS_MAX, attempt: ATTEMPTS_MAX };
+            },
+        ],
+    );
+}
+
+#[test]
+fn waits() {
+    rejects::<v1::WaitOrderRequest, WaitOrder>(
+        samples::wait_order(),
+        &[
+            ("node_id", |m| m.node_id = "-".to_owned()),
+            ("wait_ms", |m| m.wait_ms = WAIT_MS_MAX + 1),
+            ("awaiting.run_id", |m| m.awaiting.as_mut().unwrap().run_id = 0),
+            ("awaiting.round", |m| m.awaiting.as_mut().unwrap().round = 0),
+            ("awaiting.attempt", |m| m.awaiting.as_mut().unwrap().attempt = 0),
+        ],
+    );
+    accepts::<v1::WaitOrderRequest, WaitOrder>(
+        samples::wait_order(),
+        &[|m| m.wait_ms = 0, |m| m.wait_ms = WAIT_MS_MAX, |m| m.awaiting = None],
+    );
+    rejects::<v1::WaitOrderResponse, (Reply<Order>, Option<Settled>)>(
+        (Ok(Order::Train(samples::train_order())), Some(Settled::Open)),
+        &[
+            ("order", |m| m.order = None),
+            ("awaited", |m| m.awaited = 5),
+            ("awaited", |m| m.awaited = -1),
+            ("round", |m| {
+                let empty = v1::TrainOrder::default();
+                m.order = Some(v1::wait_order_response::Order::Train(empty));
+            }),
+        ],
+    );
+}
+
+#[test]
+fn orders() {
+    rejects::<v1::TrainOrder, TrainOrder>(
+        samples::train_order(),
+        &[
+            ("round", |m| m.round = None),
+            ("round.run_id", |m| m.round.as_mut().unwrap().run_id = 0),
+            ("round.round", |m| m.round.as_mut().unwrap().round = ROUNDS_MAX + 1),
+            ("round.attempt", |m| m.round.as_mut().unwrap().attempt = ATTEMPTS_MAX + 1),
+            ("model", |m| m.model = "Cue".to_owned()),
+            ("base_version", |m| m.base_version = 0),
+            ("base_digest", |m| m.base_digest = short()),
+            ("weights", |m| m.weights = 0),
+            ("weights", |m| m.weights = WEIGHTS_MAX as u64 + 1),
+            ("samples", |m| m.samples = 0),
+            ("samples", |m| m.samples = SAMPLES_MAX + 1),
+            ("epochs", |m| m.epochs = 0),
+            ("epochs", |m| m.epochs = EPOCHS_MAX + 1),
+            ("evaluate_samples", |m| m.evaluate_samples = SAMPLES_MAX + 1),
+            ("registers", |m| {
+                m.registers = numbered(SCHEDULE_MAX + 1, |name| register(&name));
+            }),
+            ("registers.name", |m| m.registers = vec![register("")]),
+            ("registers.name", |m| m.registers = vec![register("spi_lr")]),
+            ("registers.name", |m| m.registers = vec![register(&"R".repeat(33))]),
+            ("registers.name", |m| m.registers = vec![register("B"), register("A")]),
+            ("registers.name", |m| m.registers = vec![register("A"), register("A")]),
+            ("samples_max", |m| m.samples_max = 0),
+            ("samples_max", |m| m.samples_max = SAMPLES_MAX + 1),
+            ("deadline_in_ms", |m| m.deadline_in_ms = DEADLINE_MS_MAX + 1),
+        ],
+    );
+    accepts::<v1::TrainOrder, TrainOrder>(
+        samples::train_order(),
+        &[
+            |m| m.evaluate_samples = 0,
+            |m| m.registers.clear(),
+            |m| m.registers = numbered(SCHEDULE_MAX, |name| register(&name)),
+            |m| m.registers = vec![register(&"R".repeat(32))],
+            |m| m.weights = WEIGHTS_MAX as u64,
+            |m| m.deadline_in_ms = 0,
+            |m| m.seed = u64::MAX,
+        ],
+    );
+}
+
+#[test]
+fn versions() {
+    use v1::fetch_version_response::Part;
+    rejects::<v1::FetchVersionRequest, FetchVersion>(
+        samples::fetch_version(),
+        &[
+            ("node_id", |m| m.node_id = "é".to_owned()),
+            ("digest", |m| m.digest = short()),
+            ("digest", |m| m.digest = Bytes::new()),
+        ],
+    );
+    rejects::<v1::VersionHeader, VersionHeader>(
+        samples::version_header(),
+        &[
+            ("digest", |m| m.digest = long()),
+            ("bytes", |m| m.bytes = ARTIFACT_BYTES_MAX as u64 + 1),
+        ],
+    );
+    rejects::<v1::FetchVersionResponse, Reply<VersionPart>>(
+        Ok(VersionPart::Chunk(samples::chunk())),
+        &[
+            ("part", |m| m.part = None),
+            ("chunk", |m| m.part = Some(Part::Chunk(Bytes::new()))),
+            ("chunk", |m| m.part = Some(Part::Chunk(vec![0; CHUNK_BYTES + 1].into()))),
+            ("digest", |m| m.part = Some(Part::Header(v1::VersionHeader::default()))),
+        ],
+    );
+}
+
+#[test]
+fn updates() {
+    use v1::push_update_request::Part;
+    use v1::push_update_response::Result as Outcome;
+    rejects::<v1::UpdateHeader, Candidate>(
+        samples::candidate(),
+        &[
+            ("node_id", |m| m.node_id = "n\0".to_owned()),
+            ("round", |m| m.round = None),
+            ("round.run_id", |m| m.round.as_mut().unwrap().run_id = u64::MAX),
+            ("round.round", |m| m.round.as_mut().unwrap().round = 0),
+            ("round.attempt", |m| m.round.as_mut().unwrap().attempt = 0),
+            ("base_digest", |m| m.base_digest = long()),
+            ("payload_digest", |m| m.payload_digest = short()),
+        ],
+    );
+    // Admission refuses these with a code of their own; they are no errors here.
+    accepts::<v1::UpdateHeader, Candidate>(
+        samples::candidate(),
+        &[
+            |m| m.samples = 0,
+            |m| m.samples = u32::MAX,
+            |m| m.correct = u64::MAX,
+            |m| m.synaptic_ops = u64::MAX,
+            |m| m.bytes_down = u64::MAX,
+            |m| m.payload_bytes = 0,
+            |m| m.payload_bytes = u64::MAX,
+        ],
+    );
+    rejects::<v1::PushUpdateRequest, UpdatePart>(
+        UpdatePart::Chunk(samples::chunk()),
+        &[
+            ("part", |m| m.part = None),
+            ("chunk", |m| m.part = Some(Part::Chunk(Bytes::new()))),
+            ("chunk", |m| m.part = Some(Part::Chunk(vec![0; CHUNK_BYTES + 1].into()))),
+            ("node_id", |m| m.part = Some(Part::Header(v1::UpdateHeader::default()))),
+        ],
+    );
+    rejects::<v1::Receipt, Receipt>(
+        samples::receipt(),
+        &[
+            ("round", |m| m.round = None),
+            ("round.round", |m| m.round.as_mut().unwrap().round = 0),
+            ("payload_digest", |m| m.payload_digest = short()),
+        ],
+    );
+    rejects::<v1::PushUpdateResponse, Reply<Receipt>>(
+        Ok(samples::receipt()),
+        &[
+            ("result", |m| m.result = None),
+            ("round", |m| m.result = Some(Outcome::Receipt(v1::Receipt::default()))),
+        ],
+    );
+}
+
+#[test]
+fn evaluations() {
+    rejects::<v1::ReportEvaluationRequest, Evaluation>(
+        samples::evaluation(),
+        &[
+            ("node_id", |m| m.node_id = String::new()),
+            ("model", |m| m.model = "m ".to_owned()),
+            ("digest", |m| m.digest = short()),
+        ],
+    );
+    // As with updates, the coordinator refuses these with a code.
+    accepts::<v1::ReportEvaluationRequest, Evaluation>(
+        samples::evaluation(),
+        &[|m| m.samples = 0, |m| m.samples = u32::MAX, |m| m.correct = m.samples + 1],
+    );
+    rejects::<v1::ReportEvaluationResponse, Reply<()>>(Ok(()), &[("result", |m| m.result = None)]);
+}
+
+#[test]
+fn empty_messages_are_malformed_not_defaults() {
+    fn field<W: Default, D: TryFrom<W, Error = Malformed> + Debug>() -> &'static str {
+        D::try_from(W::default()).unwrap_err().field
+    }
+    assert_eq!(field::<v1::EnrolRequest, Enrolment>(), "public_key");
+    assert_eq!(field::<v1::WaitOrderRequest, WaitOrder>(), "node_id");
+    assert_eq!(field::<v1::FetchVersionRequest, FetchVersion>(), "node_id");
+    assert_eq!(field::<v1::PushUpdateRequest, UpdatePart>(), "part");
+    assert_eq!(field::<v1::ReportEvaluationRequest, Evaluation>(), "node_id");
+}
