@@ -1,0 +1,164 @@
+//! Where learning runs: on one thread of its own behind a channel, or inline where a simulator owns the time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use federation::{Artifact, TrainOrder};
+use tokio::sync::oneshot;
+
+use crate::data::Source;
+use crate::learner::LearnError;
+use crate::residual::Residual;
+use crate::train::{Bench, Evaluated, Trained};
+
+/// Where a node's learning runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// On a thread of its own, so that calls and signals are served meanwhile.
+    Thread,
+    /// In the caller, so that it takes no simulated time.
+    Inline,
+}
+
+/// Does a node's learning, one job at a time. A job whose caller went away stops at the next sample; dropping this
+/// waits for that.
+#[derive(Debug)]
+pub struct Compute {
+    source: Arc<Source>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Inline(Bench),
+    Thread(Worker),
+}
+
+#[derive(Debug)]
+struct Worker {
+    /// `None` only while it is dropped.
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Job {
+    Train(Arc<Artifact>, Box<TrainOrder>, Residual, oneshot::Sender<Result<Trained, LearnError>>),
+    Evaluate(Arc<Artifact>, Box<TrainOrder>, oneshot::Sender<Result<Evaluated, LearnError>>),
+}
+
+impl Compute {
+    /// Learning on the samples of `source`.
+    ///
+    /// # Errors
+    /// When the operating system has no thread to give.
+    pub fn new(source: Source, placement: Placement) -> std::io::Result<Self> {
+        let source = Arc::new(source);
+        let place = match placement {
+            Placement::Inline => Place::Inline(Bench::new(source.clone())),
+            Placement::Thread => Place::Thread(Worker::start(source.clone())?),
+        };
+        Ok(Self { source, place })
+    }
+
+    /// How many held-out samples there are for an evaluation that asks for `wanted`.
+    #[must_use]
+    pub fn held_out(&self, wanted: u32) -> u32 {
+        self.source.held_out(wanted)
+    }
+
+    /// Learns as `order` says, from the version `artifact`.
+    ///
+    /// # Errors
+    /// [`LearnError`] when the model, the order and the data do not fit together.
+    pub async fn train(
+        &mut self,
+        artifact: Arc<Artifact>,
+        order: &TrainOrder,
+        residual: Residual,
+    ) -> Result<Trained, LearnError> {
+        match &mut self.place {
+            Place::Inline(bench) => bench.train(&artifact, order, residual, &|| false),
+            Place::Thread(worker) => {
+                let order = Box::new(order.clone());
+                worker.ask(|reply| Job::Train(artifact, order, residual, reply)).await
+            }
+        }
+    }
+
+    /// Tries the version `artifact` on held-out samples.
+    ///
+    /// # Errors
+    /// As [`Compute::train`].
+    pub async fn evaluate(
+        &mut self,
+        artifact: Arc<Artifact>,
+        order: &TrainOrder,
+    ) -> Result<Evaluated, LearnError> {
+        match &mut self.place {
+            Place::Inline(bench) => bench.evaluate(&artifact, order, &|| false),
+            Place::Thread(worker) => {
+                let order = Box::new(order.clone());
+                worker.ask(|reply| Job::Evaluate(artifact, order, reply)).await
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn start(source: Arc<Source>) -> std::io::Result<Self> {
+        // One job may wait while one that nobody waits for any more comes to its next sample.
+        let (jobs, queue) = sync_channel(1);
+        let thread =
+            Builder::new().name("muster-learn".to_owned()).spawn(move || work(source, queue))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    async fn ask<T>(
+        &mut self,
+        job: impl FnOnce(oneshot::Sender<Result<T, LearnError>>) -> Job,
+    ) -> Result<T, LearnError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job(reply)).is_ok());
+        if sent {
+            answer.await.unwrap_or(Err(LearnError::Crashed))
+        } else {
+            Err(LearnError::Crashed)
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!(
+                code = LearnError::Crashed.code(),
+                "the learning thread ended in a panic"
+            );
+        }
+    }
+}
+
+/// Takes jobs until nobody can send one. A panic costs its job only.
+fn work(source: Arc<Source>, queue: Receiver<Job>) {
+    let mut bench = Bench::new(source.clone());
+    for job in queue {
+        let done = catch_unwind(AssertUnwindSafe(|| match job {
+            Job::Train(artifact, order, residual, reply) => {
+                let result = bench.train(&artifact, &order, residual, &|| reply.is_closed());
+                reply.send(result).is_ok()
+            }
+            Job::Evaluate(artifact, order, reply) => {
+                let result = bench.evaluate(&artifact, &order, &|| reply.is_closed());
+                reply.send(result).is_ok()
+            }
+        }));
+        if done.is_err() {
+            bench = Bench::new(source.clone());
+        }
+    }
+}

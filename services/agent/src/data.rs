@@ -1,0 +1,392 @@
+//! A node's own samples: which there are, and which a round learns from.
+//!
+//! An endless source draws sample `(round - 1) * samples + i` of its stream for the i-th of a round, so that rounds see
+//! new samples and every attempt at a round the same ones. A recording is put into an order that belongs to the
+//! order's seed, and its first samples are taken, from the beginning again when there are too few.
+//!
+//! Held-out samples never train. An endless source has a second stream for them, a recording keeps the last `holdout`
+//! of the node's share. Each evaluation tries the first ones, so that versions are compared on the same samples.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+
+use federation::TrainOrder;
+use reckon::Event;
+use tasks::aer::{AerError, Reader};
+use tasks::navigation::{self, Stream};
+use tasks::random::{derive, permutation};
+use thiserror::Error;
+
+use crate::data_spec::{DataSpec, RecordingSpec};
+use crate::limits::RECORDING_EVENTS_MAX;
+
+/// Why a node's data cannot be used.
+#[derive(Debug, Error)]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is not a recording.
+    #[error("{}: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        source: AerError,
+    },
+    /// The node's share has more events than fit.
+    #[error("{}: the share has more than {RECORDING_EVENTS_MAX} events; split it with part=I/N", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing is left to learn from.
+    #[error("{}: the share has {share} samples and {holdout} are held out; nothing is left to learn from", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// Samples of the share.
+        share: usize,
+        /// Samples held out.
+        holdout: u32,
+    },
+}
+
+impl DataError {
+    /// The stable code, for programs. A malformed recording has the code of what is wrong in it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "data_unreadable",
+            Self::Malformed { source, .. } => source.code(),
+            Self::TooLarge { .. } => "data_too_large",
+            Self::Empty { .. } => "data_empty",
+        }
+    }
+}
+
+/// The samples of a node.
+#[derive(Clone)]
+pub struct Source {
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Navigation {
+        training: Stream,
+        held_out: Stream,
+    },
+    Recording {
+        channels: u16,
+        classes: u8,
+        training: Vec<tasks::Sample>,
+        held_out: Vec<tasks::Sample>,
+    },
+}
+
+/// Which of a node's samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Those it learns from.
+    Training,
+    /// Those it keeps from learning.
+    HeldOut,
+}
+
+/// The samples of one round, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// Ascending from this one.
+    From(u64),
+    /// These, and then from the first again.
+    Cycle(Vec<u32>),
+}
+
+impl Draw {
+    /// The `i`-th sample of the round.
+    #[must_use]
+    pub fn index(&self, i: u32) -> u64 {
+        match self {
+            Self::From(first) => first.saturating_add(i.into()),
+            Self::Cycle(order) => {
+                let at = usize::try_from(i).unwrap_or(0) % order.len().max(1);
+                order.get(at).copied().unwrap_or(0).into()
+            }
+        }
+    }
+}
+
+impl Source {
+    /// Opens what `spec` names. `own_seed` seeds a navigation stream that was given no seed.
+    ///
+    /// # Errors
+    /// [`DataError`] says which file, which line and why.
+    pub fn open(spec: &DataSpec, own_seed: u64) -> Result<Self, DataError> {
+        let kind = match spec {
+            DataSpec::Navigation { seed, class } => {
+                let seed = seed.unwrap_or(own_seed);
+                let stream = |seed| {
+                    let stream = Stream::new(seed);
+                    class.map_or(stream, |class| stream.of_class(class))
+                };
+                Kind::Navigation {
+                    training: stream(seed),
+                    held_out: stream(derive(seed, &[HELD_OUT])),
+                }
+            }
+            DataSpec::Recording(spec) => record(spec)?,
+        };
+        Ok(Self { kind })
+    }
+
+    /// Channels and classes that occur in the samples.
+    #[must_use]
+    pub fn shape(&self) -> (u16, u8) {
+        match &self.kind {
+            Kind::Navigation { .. } => (navigation::CHANNELS.into(), navigation::CLASSES),
+            Kind::Recording { channels, classes, .. } => (*channels, *classes),
+        }
+    }
+
+    /// How many held-out samples there are for an evaluation that asks for `wanted`.
+    #[must_use]
+    pub fn held_out(&self, wanted: u32) -> u32 {
+        match &self.kind {
+            Kind::Navigation { .. } => wanted,
+            Kind::Recording { held_out, .. } => {
+                wanted.min(u32::try_from(held_out.len()).unwrap_or(u32::MAX))
+            }
+        }
+    }
+
+    /// The training samples of a round.
+    #[must_use]
+    pub fn draw(&self, order: &TrainOrder) -> Draw {
+        match &self.kind {
+            Kind::Navigation { .. } => {
+                let earlier = u64::from(order.round.number.saturating_sub(1));
+                Draw::From(earlier * u64::from(order.work.samples))
+            }
+            Kind::Recording { training, .. } => {
+                let count = u32::try_from(training.len())
+                    .expect("a recording has at most a million samples");
+                Draw::Cycle(permutation(derive(order.seed, &[SAMPLES]), count))
+            }
+        }
+    }
+
+    /// Sample `index` of `part`, as the chip takes it. `events` is a buffer to use again.
+    ///
+    /// # Panics
+    /// When a recording has no such sample; [`Source::draw`] and [`Source::held_out`] name only those it has.
+    pub fn sample<'a>(
+        &'a self,
+        part: Part,
+        index: u64,
+        events: &'a mut Vec<Event>,
+    ) -> reckon::Sample<'a> {
+        match &self.kind {
+            Kind::Navigation { training, held_out } => {
+                let stream = match part {
+                    Part::Training => training,
+                    Part::HeldOut => held_out,
+                };
+                let label = stream.fill(index, events);
+                reckon::Sample {
+                    ticks: navigation::TICKS,
+                    events,
+                    target_valid: navigation::RECALL,
+                    infer_acc: navigation::RECALL,
+                    label,
+                }
+            }
+            Kind::Recording { training, held_out, .. } => {
+                let samples = match part {
+                    Part::Training => training,
+                    Part::HeldOut => held_out,
+                };
+                let index =
+                    usize::try_from(index).expect("an index into a recording fits in memory");
+                samples[index].as_sample()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Navigation { training, .. } => {
+                f.debug_tuple("Navigation").field(training).finish()
+            }
+            Kind::Recording { training, held_out, .. } => f
+                .debug_struct("Recording")
+                .field("training", &training.len())
+                .field("held_out", &held_out.len())
+                .finish(),
+        }
+    }
+}
+
+/// Keeps these draws apart from any others made with the same seed.
+const HELD_OUT: u64 = u64::from_be_bytes(*b"agt/held");
+const SAMPLES: u64 = u64::from_be_bytes(*b"agt/smpl");
+
+/// Longest line of a recording that is read: two numbers, with room for blanks.
+const LINE_BYTES_MAX: u64 = 256;
+
+fn record(spec: &RecordingSpec) -> Result<Kind, DataError> {
+    let path = || spec.file.clone();
+    let unreadable = |source| DataError::Unreadable { path: path(), source };
+    let malformed = |source| DataError::Malformed { path: path(), source };
+    let mut lines = BufReader::new(File::open(&spec.file).map_err(unreadable)?);
+    let mut reader = Reader::new(spec.format);
+    let (mut line, mut training, mut events) = (String::new(), Vec::new(), 0);
+    for index in 0_u32.. {
+        let sample = loop {
+            line.clear();
+            if lines.by_ref().take(LINE_BYTES_MAX).read_line(&mut line).map_err(unreadable)? == 0 {
+                break None;
+            }
+            if let Some(sample) =
+                reader.line(line.trim_end_matches(['\r', '\n'])).map_err(malformed)?
+            {
+                break Some(sample);
+            }
+        };
+        let Some(sample) = sample else { break };
+        if index % spec.parts == spec.part {
+            events += sample.events.len();
+            if events > RECORDING_EVENTS_MAX {
+                return Err(DataError::TooLarge { path: path() });
+            }
+            training.push(sample);
+        }
+    }
+    reader.finish().map_err(malformed)?;
+    let share = training.len();
+    let holdout = usize::try_from(spec.holdout).unwrap_or(usize::MAX);
+    let Some(kept) = share.checked_sub(holdout).filter(|&kept| kept > 0) else {
+        return Err(DataError::Empty { path: path(), share, holdout: spec.holdout });
+    };
+    let held_out = training.split_off(kept);
+    Ok(Kind::Recording {
+        channels: spec.format.channels,
+        classes: spec.format.classes,
+        training,
+        held_out,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use federation::{Digest, LocalWork, RoundRef, RunId, VersionNumber};
+    use std::fs;
+
+    fn order(number: u32, attempt: u32, seed: u64) -> TrainOrder {
+        TrainOrder {
+            round: RoundRef { run: RunId(1), number, attempt },
+            model: "m".parse().unwrap(),
+            base_version: VersionNumber(1),
+            base: Digest::of(b""),
+            weights: 1,
+            work: LocalWork {
+                samples: 5,
+                epochs: 1,
+                evaluate_samples: 4,
+                registers: Default::default(),
+            },
+            seed,
+            samples_max: 100,
+            deadline_in_ms: 0,
+        }
+    }
+
+    fn open(text: &str) -> Result<Source, DataError> {
+        Source::open(&text.parse().unwrap(), 9)
+    }
+
+    /// Five samples; the i-th has one event, at address i.
+    fn recording(dir: &tempfile::TempDir, options: &str) -> Result<Source, DataError> {
+        let path = dir.path().join("five.txt");
+        let samples: String = (0..5).map(|i| format!("{i}, 0\n-2, {}\n-1, 20\n", i % 2)).collect();
+        fs::write(&path, format!("5\n{samples}")).unwrap();
+        open(&format!("aer:{}{options},from=10", path.display()))
+    }
+
+    fn addresses(source: &Source, part: Part, indices: impl Iterator<Item = u64>) -> Vec<u8> {
+        indices.map(|index| source.sample(part, index, &mut Vec::new()).events[0].address).collect()
+    }
+
+    #[test]
+    fn an_endless_source_goes_on_from_round_to_round() {
+        let source = open("navigation:seed=3").unwrap();
+        let indices = |order| (0..3).map(|i| source.draw(&order).index(i)).collect::<Vec<_>>();
+        assert_eq!(indices(order(1, 1, 1)), [0, 1, 2]);
+        assert_eq!(indices(order(3, 1, 1)), [10, 11, 12]);
+        assert_eq!(indices(order(3, 2, 8)), [10, 11, 12], "another attempt");
+        let mut buffers = (Vec::new(), Vec::new());
+        let training = source.sample(Part::Training, 0, &mut buffers.0);
+        let held_out = source.sample(Part::HeldOut, 0, &mut buffers.1);
+        assert_ne!(training.events, held_out.events);
+        assert_eq!((source.held_out(7), source.shape()), (7, (40, 2)));
+    }
+
+    #[test]
+    fn a_stream_has_its_class_and_its_own_seed() {
+        let one = open("navigation:class=1").unwrap();
+        for index in 0..20 {
+            assert_eq!(one.sample(Part::Training, index, &mut Vec::new()).label, 1);
+        }
+        let events =
+            |source: Source| source.sample(Part::Training, 0, &mut Vec::new()).events.to_vec();
+        assert_eq!(events(open("navigation").unwrap()), events(open("navigation:seed=9").unwrap()));
+    }
+
+    #[test]
+    fn a_recording_is_shared_held_out_and_cycled() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = recording(&dir, ",part=0/2,holdout=1").unwrap();
+        assert_eq!(source.held_out(10), 1);
+        assert_eq!(addresses(&source, Part::HeldOut, 0..1), [4]);
+        let draw = source.draw(&order(1, 1, 5));
+        let mut seen = addresses(&source, Part::Training, (0..4).map(|i| draw.index(i)));
+        assert_eq!((seen[0], seen[1]), (seen[2], seen[3]), "from the beginning again");
+        seen.truncate(2);
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 2]);
+        assert_eq!(recording(&dir, "").unwrap().held_out(10), 0);
+        let whole = recording(&dir, "").unwrap();
+        let orders: std::collections::BTreeSet<Vec<u64>> = (0..20)
+            .map(|seed| (0..5).map(|i| whole.draw(&order(1, 1, seed)).index(i)).collect())
+            .collect();
+        assert!(orders.len() > 5, "the order belongs to the seed");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_recording_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let code = |result: Result<Source, DataError>| result.unwrap_err().code();
+        assert_eq!(code(open("aer:/no/such/file")), "data_unreadable");
+        assert_eq!(code(recording(&dir, ",holdout=5")), "data_empty");
+        assert_eq!(code(recording(&dir, ",part=7/9")), "data_empty");
+        let path = dir.path().join("bad");
+        fs::write(&path, "1\n99, 0\n").unwrap();
+        let error = open(&format!("aer:{}", path.display())).unwrap_err();
+        assert_eq!(error.code(), "aer_address_out_of_range");
+        assert!(error.to_string().contains("line 2"), "{error}");
+        fs::write(&path, "1\n1, 0\n").unwrap();
+        assert_eq!(code(open(&format!("aer:{}", path.display()))), "aer_truncated");
+        fs::write(&path, vec![b' '; 1 << 20]).unwrap();
+        assert_eq!(code(open(&format!("aer:{}", path.display()))), "aer_bad_count");
+    }
+}

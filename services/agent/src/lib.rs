@@ -1,0 +1,44 @@
+//! The agent on the device: it asks for work, learns, and pushes what it learned until that counts.
+//!
+//! Reading order: [`config`] (what can be set), [`node`] (the steps, and what survives a crash), [`journal`] with
+//! [`residual`] (what a node must not forget), [`cache`] and [`identity`] (what else is on disk), [`learner`] with
+//! [`data`] and [`train`] (an order becomes an update, the same one every time), [`compute`] (where that runs), [`uplink`]
+//! (the calls, and what is tried again), [`run()`] (the process).
+//!
+//! An order's way: `node` asks and gets it, `uplink` fetches the version, `cache` keeps it, `compute` evaluates and trains,
+//! `journal` takes the update and the new residual in one write, and from there `uplink` pushes it until there is a
+//! receipt or a refusal. Memory is bounded by the model and by [`limits`]; there is no database.
+//!
+//! What it does not do: no transport types outside `uplink`, no clock but tokio's timers, no randomness but one
+//! `Entropy` for the key and seeds for the rest. The coordinator must not import it.
+
+pub mod backoff;
+pub mod cache;
+pub mod compute;
+pub mod config;
+pub mod data;
+pub mod data_spec;
+pub mod entropy;
+pub mod error;
+pub mod files;
+pub mod identity;
+pub mod journal;
+pub mod learner;
+pub mod limits;
+pub mod node;
+pub mod residual;
+mod run;
+mod telemetry;
+#[cfg(test)]
+mod testing;
+pub mod train;
+pub mod uplink;
+
+pub use compute::Placement;
+pub use config::{Args, LogFormat, Settings};
+pub use entropy::SystemEntropy;
+pub use error::AgentError;
+pub use learner::{BuildError, LEARNER, LearnError, Weights, reckon_artifact};
+pub use node::{Node, Progress};
+pub use run::{drive, run, run_until};
+pub use uplink::Uplink;

@@ -1,0 +1,281 @@
+//! A coordinator for tests: the real service over real sockets, a scripted world behind it, and power that can fail
+//! between what it does and its answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use federation::{
+    Answer, Artifact, Candidate, Digest, Enrolment, Evaluation, Idle, NodeId, Receipt, Refusal,
+    RefusalCode, RoundRef, Settled, TrainOrder, admission,
+};
+use proto::convert::{FetchVersion, Order, UpdatePart, VersionHeader, VersionPart, WaitOrder};
+use proto::v1;
+use proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::uplink::Address;
+
+/// What the coordinator knows, and what tests make it do.
+#[derive(Default)]
+pub(super) struct World {
+    /// Every call that arrived, by name.
+    pub(super) calls: Vec<&'static str>,
+    pub(super) nodes: BTreeMap<NodeId, [u8; 32]>,
+    pub(super) versions: BTreeMap<Digest, Vec<u8>>,
+    /// Given until it has a receipt.
+    pub(super) order: Option<TrainOrder>,
+    pub(super) outcomes: BTreeMap<RoundRef, Settled>,
+    pub(super) receipts: BTreeMap<RoundRef, Receipt>,
+    /// Every payload that was counted, and those that came again.
+    pub(super) pushed: Vec<(Candidate, Vec<u8>)>,
+    pub(super) evaluations: Vec<Evaluation>,
+    /// The call after which the power fails, once.
+    pub(super) lose: Option<&'static str>,
+    /// Answers to come instead of what `push` would say.
+    pub(super) push_refusals: VecDeque<RefusalCode>,
+    pub(super) push_errors: VecDeque<Status>,
+    /// How many fetches give other bytes.
+    pub(super) tamper: u32,
+    pub(super) name_taken: bool,
+}
+
+impl World {
+    pub(super) fn count(&self, call: &str) -> usize {
+        self.calls.iter().filter(|made| **made == call).count()
+    }
+
+    pub(super) fn settle(&mut self, round: RoundRef, outcome: Settled) {
+        self.outcomes.insert(round, outcome);
+    }
+
+    /// Publishes an artifact and orders a round from it.
+    pub(super) fn order(&mut self, artifact: &Artifact, order: TrainOrder) {
+        self.versions.insert(order.base, artifact.encode());
+        self.order = Some(order);
+    }
+
+    fn refusal<T>(&self, node: &NodeId) -> Answer<T> {
+        Err(Refusal::new(RefusalCode::UnknownNode, "node_id", "an enrolled node", node))
+    }
+}
+
+/// The process around the world. Its port stays the same from one life to the next.
+pub(super) struct Host {
+    world: Arc<Mutex<World>>,
+    listener: TcpListener,
+    runtime: Option<Runtime>,
+    power_fails: Arc<Notify>,
+}
+
+impl Host {
+    pub(super) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let mut host =
+            Self { world: Arc::default(), listener, runtime: None, power_fails: Arc::default() };
+        host.restart();
+        host
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub(super) fn address(&self) -> Address {
+        let address: SocketAddr = self.listener.local_addr().unwrap();
+        Address::parse(&format!("http://{address}")).unwrap()
+    }
+
+    /// Ready when the power has to fail.
+    pub(super) async fn power_fails(&self) {
+        self.power_fails.notified().await;
+    }
+
+    /// Ends every connection as `kill -9` does and starts again with the same world.
+    pub(super) fn restart(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = self.listener.try_clone().unwrap();
+        let fleet = Fleet { world: self.world.clone(), power_fails: self.power_fails.clone() };
+        runtime.spawn(async move {
+            let incoming =
+                TcpListenerStream::new(tokio::net::TcpListener::from_std(listener).unwrap());
+            let server =
+                tonic::transport::Server::builder().add_service(FleetServiceServer::new(fleet));
+            server.serve_with_incoming(incoming).await.unwrap();
+        });
+        self.runtime = Some(runtime);
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct Fleet {
+    world: Arc<Mutex<World>>,
+    power_fails: Arc<Notify>,
+}
+
+impl Fleet {
+    fn arrived(&self, call: &'static str) -> MutexGuard<'_, World> {
+        let mut world = self.world.lock().unwrap();
+        world.calls.push(call);
+        world
+    }
+
+    /// What was done is done; whether the answer gets out is another matter.
+    async fn answer<T>(&self, call: &'static str, answer: T) -> Result<Response<T>, Status> {
+        let lost = self.world.lock().unwrap().lose.take_if(|lose| *lose == call).is_some();
+        if lost {
+            self.power_fails.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Ok(Response::new(answer))
+    }
+}
+
+type Parts =
+    Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::FetchVersionResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl FleetService for Fleet {
+    async fn enrol(
+        &self,
+        request: Request<v1::EnrolRequest>,
+    ) -> Result<Response<v1::EnrolResponse>, Status> {
+        let enrolment = Enrolment::try_from(request.into_inner()).unwrap();
+        let answer = {
+            let mut world = self.arrived("enrol");
+            if world.name_taken {
+                Err(Refusal::new(RefusalCode::NameTaken, "node_id", "a free name", &enrolment.node))
+            } else {
+                world.nodes.insert(enrolment.node.clone(), enrolment.public_key);
+                Ok(enrolment.node)
+            }
+        };
+        self.answer("enrol", answer.into()).await
+    }
+
+    async fn wait_order(
+        &self,
+        request: Request<v1::WaitOrderRequest>,
+    ) -> Result<Response<v1::WaitOrderResponse>, Status> {
+        let WaitOrder { node, awaiting, .. } = request.into_inner().try_into().unwrap();
+        let answer = {
+            let world = self.arrived("wait");
+            let awaited =
+                awaiting.map(|round| world.outcomes.get(&round).copied().unwrap_or(Settled::Open));
+            let order =
+                world.order.clone().filter(|order| !world.receipts.contains_key(&order.round));
+            if world.nodes.contains_key(&node) {
+                (Ok(order.map_or(Order::Idle(Idle { retry_after_ms: 0 }), Order::Train)), awaited)
+            } else {
+                (world.refusal(&node), None)
+            }
+        };
+        self.answer("wait", answer.into()).await
+    }
+
+    type FetchVersionStream = Parts;
+
+    async fn fetch_version(
+        &self,
+        request: Request<v1::FetchVersionRequest>,
+    ) -> Result<Response<Parts>, Status> {
+        let FetchVersion { digest, .. } = request.into_inner().try_into().unwrap();
+        let parts: Vec<Answer<VersionPart>> = {
+            let mut world = self.arrived("fetch");
+            match world.versions.get(&digest).cloned() {
+                None => vec![Err(Refusal::new(
+                    RefusalCode::UnknownVersion,
+                    "digest",
+                    "a version",
+                    digest,
+                ))],
+                Some(mut bytes) => {
+                    if world.tamper > 0 {
+                        world.tamper -= 1;
+                        bytes[100] ^= 1;
+                    }
+                    let header = VersionHeader { digest, bytes: bytes.len().try_into().unwrap() };
+                    let chunks =
+                        bytes.chunks(5000).map(|chunk| VersionPart::Chunk(chunk.to_vec().into()));
+                    std::iter::once(VersionPart::Header(header)).chain(chunks).map(Ok).collect()
+                }
+            }
+        };
+        let parts = parts.into_iter().map(|part| Ok(part.into()));
+        self.answer("fetch", Box::pin(tokio_stream::iter(parts)) as Parts).await
+    }
+
+    async fn push_update(
+        &self,
+        request: Request<Streaming<v1::PushUpdateRequest>>,
+    ) -> Result<Response<v1::PushUpdateResponse>, Status> {
+        let mut parts = request.into_inner();
+        let (mut header, mut payload) = (None, Vec::new());
+        while let Some(part) = parts.message().await? {
+            match part.try_into().unwrap() {
+                UpdatePart::Header(candidate) => header = Some(candidate),
+                UpdatePart::Chunk(bytes) => payload.extend_from_slice(&bytes),
+            }
+        }
+        let candidate: Candidate = header.unwrap();
+        let answer = {
+            let mut world = self.arrived("push");
+            if let Some(status) = world.push_errors.pop_front() {
+                return Err(status);
+            }
+            if !world.nodes.contains_key(&candidate.node) {
+                world.refusal(&candidate.node)
+            } else if let Some(code) = world.push_refusals.pop_front() {
+                Err(Refusal::new(code, "round", "another", "this"))
+            } else {
+                admission::check_payload(&candidate, &payload).unwrap();
+                let new = Receipt {
+                    round: candidate.round,
+                    payload: candidate.payload,
+                    counted_at_ms: 5,
+                };
+                let first = *world.receipts.entry(candidate.round).or_insert(new);
+                world.pushed.push((candidate, payload));
+                if first == new {
+                    Ok(first)
+                } else {
+                    Err(Refusal::new(
+                        RefusalCode::UpdateConflict,
+                        "payload_digest",
+                        first.payload,
+                        new.payload,
+                    ))
+                }
+            }
+        };
+        self.answer("push", answer.into()).await
+    }
+
+    async fn report_evaluation(
+        &self,
+        request: Request<v1::ReportEvaluationRequest>,
+    ) -> Result<Response<v1::ReportEvaluationResponse>, Status> {
+        let evaluation = Evaluation::try_from(request.into_inner()).unwrap();
+        self.arrived("report").evaluations.push(evaluation);
+        self.answer("report", Answer::Ok(()).into()).await
+    }
+}

@@ -1,0 +1,162 @@
+//! Local learning: a version, an order and the node's own samples become an update. The same ones, the same bytes.
+//!
+//! Nothing of an earlier job remains: a job programs the network anew, generators and memory included. Only the memory
+//! itself is used again.
+
+use std::sync::Arc;
+
+use federation::{Artifact, Metrics, TrainOrder};
+use reckon::{Event, Memory, Network, Params};
+
+use crate::data::{Part, Source};
+use crate::learner::{LearnError, Model};
+use crate::residual::{Residual, split};
+
+/// What training gives: an update and what did not fit into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trained {
+    /// The update's lanes, as bytes.
+    pub payload: Arc<[u8]>,
+    /// The residual that becomes current with the update's receipt.
+    pub residual: Residual,
+    /// Samples learned from, counted once per epoch.
+    pub samples: u32,
+    /// What is reported beside; `bytes_down` is 0 here.
+    pub metrics: Metrics,
+}
+
+/// What evaluating gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// Held-out samples tried; 0 when the node holds out none.
+    pub samples: u32,
+    /// Of these, classified correctly.
+    pub correct: u32,
+}
+
+/// A node's samples and the memory of its network.
+#[derive(Debug)]
+pub struct Bench {
+    source: Arc<Source>,
+    weights: Vec<i8>,
+    words: Vec<i16>,
+    events: Vec<Event>,
+}
+
+impl Bench {
+    /// A bench for the samples of `source`.
+    #[must_use]
+    pub fn new(source: Arc<Source>) -> Self {
+        Self { source, weights: Vec::new(), words: Vec::new(), events: Vec::new() }
+    }
+
+    /// Learns as `order` says, from the version `artifact`. `stop` is asked between samples.
+    ///
+    /// # Errors
+    /// [`LearnError`]: the model, the order and the data do not fit together, or it was stopped.
+    pub fn train(
+        &mut self,
+        artifact: &Artifact,
+        order: &TrainOrder,
+        residual: Residual,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Trained, LearnError> {
+        let model = Model::read(artifact)?;
+        let samples = self.check(&model, artifact, order)?;
+        let params = model.to_train(order)?;
+        let draw = self.source.draw(order);
+        let (mut network, source, events) = self.network(&params, &model);
+        let mut metrics = Metrics::default();
+        for _epoch in 0..order.work.epochs {
+            for i in 0..order.work.samples {
+                if stop() {
+                    return Err(LearnError::Stopped);
+                }
+                let sample = source.sample(Part::Training, draw.index(i), events);
+                let report = network.run(&sample);
+                metrics.correct += u64::from(report.label == sample.label);
+                metrics.synaptic_ops = metrics.synaptic_ops.saturating_add(report.synaptic_ops);
+            }
+        }
+        let mut local = vec![0; artifact.weights().len()];
+        let (input, rest) = local.split_at_mut(model.weights.input.len());
+        let (recurrent, output) = rest.split_at_mut(model.weights.recurrent.len());
+        network.read_weights(input, recurrent, output).expect("the model's shape was checked");
+        let residual = residual.for_weights(local.len());
+        let (lanes, residual) = split(&local, artifact.weights(), &residual);
+        let payload = lanes.into_iter().map(i8::cast_unsigned).collect();
+        Ok(Trained { payload, residual, samples, metrics })
+    }
+
+    /// Tries the version `artifact` on held-out samples, as many as `order` asks for and there are.
+    ///
+    /// # Errors
+    /// As [`Bench::train`].
+    pub fn evaluate(
+        &mut self,
+        artifact: &Artifact,
+        order: &TrainOrder,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Evaluated, LearnError> {
+        let model = Model::read(artifact)?;
+        self.check(&model, artifact, order)?;
+        let params = model.to_evaluate(order)?;
+        let samples = self.source.held_out(order.work.evaluate_samples);
+        let (mut network, source, events) = self.network(&params, &model);
+        let mut correct = 0;
+        for index in 0..samples {
+            if stop() {
+                return Err(LearnError::Stopped);
+            }
+            let sample = source.sample(Part::HeldOut, index.into(), events);
+            correct += u32::from(network.run(&sample).label == sample.label);
+        }
+        Ok(Evaluated { samples, correct })
+    }
+
+    /// What must hold before anything runs. Returns the samples that the update will claim.
+    fn check(
+        &self,
+        model: &Model<'_>,
+        artifact: &Artifact,
+        order: &TrainOrder,
+    ) -> Result<u32, LearnError> {
+        let got = u64::try_from(artifact.weights().len()).expect("a length fits 64 bits");
+        if got != order.weights {
+            return Err(LearnError::Weights { expected: order.weights, got });
+        }
+        let (channels, classes) = self.source.shape();
+        let reckon::Shape { inputs, outputs, .. } = model.params.shape();
+        if channels > inputs || u16::from(classes) > outputs {
+            return Err(LearnError::Data { channels, classes, inputs, outputs });
+        }
+        let (samples, epochs, samples_max) =
+            (order.work.samples, order.work.epochs, order.samples_max);
+        let claimed =
+            samples.checked_mul(epochs).filter(|&claimed| claimed > 0 && claimed <= samples_max);
+        claimed.ok_or(LearnError::Samples { samples, epochs, samples_max })
+    }
+
+    fn network(
+        &mut self,
+        params: &Params,
+        model: &Model<'_>,
+    ) -> (Network<'_>, &Source, &mut Vec<Event>) {
+        let needed = Network::memory_len(params.shape());
+        if self.weights.len() < needed.weights || self.words.len() < needed.words {
+            self.weights = vec![0; needed.weights];
+            self.words = vec![0; needed.words];
+        }
+        let memory = Memory { weights: &mut self.weights, words: &mut self.words };
+        let mut network =
+            Network::new(params, memory).expect("the memory is as large as the network says");
+        let weights = model.weights;
+        network
+            .load_weights(weights.input, weights.recurrent, weights.output)
+            .expect("the model's shape was checked");
+        (network, &self.source, &mut self.events)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+//! The calls to the coordinator: the one place that knows tonic and the wire.
+//!
+//! A call is made once; whoever drives the node decides when to make it again, by the [`Retry`] of its error. What each
+//! kind of failure means for that stands in one table, [`retry_of`]. Refusals are answers, not errors. Every call may be
+//! repeated after a lost answer, which the protocol promises.
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
+use federation::{Candidate, Digest, Enrolment, Evaluation, NodeId, Receipt, RoundRef, Settled};
+use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
+use proto::v1;
+use proto::v1::fleet_service_client::FleetServiceClient;
+use thiserror::Error;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Code, Response, Status};
+use tonic_types::StatusExt as _;
+
+use crate::limits::{CALL_MS_MAX, CONNECT_MS_MAX, TRANSFER_MS_MAX};
+
+pub use proto::convert::{Order, RefusalText as Refused, Reply};
+
+/// Where a coordinator is: `http://HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(Uri);
+
+impl Address {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let uri: Uri =
+            text.parse().map_err(|error| format!("`{text}` is not an address: {error}"))?;
+        let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        match uri.scheme_str() {
+            Some("http") if uri.host().is_some() && plain => Ok(Self(uri)),
+            Some("https") => {
+                Err(format!("`{text}`: this release cannot encrypt; use http through a tunnel"))
+            }
+            _ => Err(format!("`{text}` is not of the form http://HOST:PORT")),
+        }
+    }
+
+    /// Whether the address is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.0.host().unwrap_or_default();
+        let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_string().trim_end_matches('/'))
+    }
+}
+
+/// When a failed call is worth making again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// After a short pause that grows.
+    Soon,
+    /// After at least so many milliseconds: the coordinator said so.
+    After(u64),
+    /// After a long pause: somebody has to change something first.
+    Later,
+    /// Not with this request: it is wrong in itself.
+    Never,
+}
+
+/// A call that got no answer, or none that can be understood.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{call}: {message}")]
+pub struct UplinkError {
+    /// The call.
+    pub call: &'static str,
+    /// A stable code: that of gRPC in snake case, `timed_out`, `malformed_answer`, or `version_damaged`.
+    pub code: &'static str,
+    /// What happened.
+    pub message: String,
+    /// When to try again.
+    pub retry: Retry,
+}
+
+/// What a node gets when it asks for work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The work.
+    pub order: Order,
+    /// What became of the round the node named.
+    pub awaited: Option<Settled>,
+}
+
+/// A node's way to its coordinator. Connects when it is first used, and again whenever the connection is lost.
+#[derive(Clone, Debug)]
+pub struct Uplink {
+    client: FleetServiceClient<Channel>,
+}
+
+impl Uplink {
+    /// An uplink over TCP.
+    #[must_use]
+    pub fn connect(address: &Address) -> Self {
+        Self::new(Self::endpoint(address).connect_lazy())
+    }
+
+    /// The endpoint of an address with the agent's timeouts, for a caller with its own connector:
+    /// `Uplink::new(Uplink::endpoint(&address).connect_with_connector_lazy(connector))`.
+    #[must_use]
+    pub fn endpoint(address: &Address) -> Endpoint {
+        Endpoint::from(address.0.clone())
+            .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_millis(CALL_MS_MAX))
+            .keep_alive_timeout(Duration::from_millis(CALL_MS_MAX))
+    }
+
+    /// An uplink over any channel.
+    #[must_use]
+    pub fn new(channel: Channel) -> Self {
+        Self {
+            client: FleetServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
+        }
+    }
+
+    /// Presents the node.
+    ///
+    /// # Errors
+    /// [`UplinkError`] when there is no answer.
+    pub async fn enrol(&self, enrolment: &Enrolment) -> Result<Reply<NodeId>, UplinkError> {
+        let call = Call { name: "enrol", ms: CALL_MS_MAX };
+        let request = v1::EnrolRequest::from(enrolment.clone());
+        call.parse(call.made(self.client.clone().enrol(request)).await?)
+    }
+
+    /// Asks for work and waits for it up to `wait_ms`.
+    ///
+    /// # Errors
+    /// [`UplinkError`] when there is no answer.
+    pub async fn wait_order(
+        &self,
+        node: &NodeId,
+        wait_ms: u32,
+        awaiting: Option<RoundRef>,
+    ) -> Result<Reply<Asked>, UplinkError> {
+        let call = Call { name: "wait for an order", ms: CALL_MS_MAX + u64::from(wait_ms) };
+        let request =
+            v1::WaitOrderRequest::from(WaitOrder { node: node.clone(), wait_ms, awaiting });
+        let message = call.made(self.client.clone().wait_order(request)).await?;
+        let (reply, awaited): (Reply<Order>, Option<Settled>) = call.parse(message)?;
+        Ok(reply.map(|order| Asked { order, awaited }))
+    }
+
+    /// Fetches the bytes of a version and checks that they are that version's.
+    ///
+    /// # Errors
+    /// [`UplinkError`] when there is no answer, or the bytes are others.
+    pub async fn fetch(
+        &self,
+        node: &NodeId,
+        digest: Digest,
+    ) -> Result<Reply<Vec<u8>>, UplinkError> {
+        let call = Call { name: "fetch a version", ms: TRANSFER_MS_MAX };
+        let request = v1::FetchVersionRequest::from(FetchVersion { node: node.clone(), digest });
+        let mut client = self.client.clone();
+        let stream = async {
+            let mut parts = client
+                .fetch_version(request)
+                .await
+                .map_err(|status| call.failed(&status))?
+                .into_inner();
+            let mut bytes = Vec::new();
+            let mut announced: Option<usize> = None;
+            while let Some(part) = parts.message().await.map_err(|status| call.failed(&status))? {
+                let part: Reply<VersionPart> = call.parse(part)?;
+                match (part, announced) {
+                    (Err(refused), _) => return Ok(Err(refused)),
+                    (Ok(VersionPart::Header(header)), None) => {
+                        let VersionHeader { digest: got, bytes: length } = header;
+                        if got != digest {
+                            return Err(
+                                call.damaged(&format!("version {got} came instead of {digest}"))
+                            );
+                        }
+                        announced = Some(usize::try_from(length).expect("its limit was checked"));
+                    }
+                    (Ok(VersionPart::Chunk(chunk)), Some(length))
+                        if bytes.len() + chunk.len() <= length =>
+                    {
+                        bytes.extend_from_slice(&chunk);
+                    }
+                    (Ok(_), _) => {
+                        return Err(
+                            call.damaged("its parts are not a header and then what it announces")
+                        );
+                    }
+                }
+            }
+            let got = Digest::of(&bytes);
+            if got == digest {
+                Ok(Ok(bytes))
+            } else {
+                Err(call.damaged(&format!(
+                    "{} bytes with digest {got} came instead of {digest}",
+                    bytes.len()
+                )))
+            }
+        };
+        call.in_time(stream).await
+    }
+
+    /// Offers an update until it is answered.
+    ///
+    /// # Errors
+    /// [`UplinkError`] when there is no answer, or a receipt for something else.
+    pub async fn push(
+        &self,
+        candidate: &Candidate,
+        payload: Arc<[u8]>,
+    ) -> Result<Reply<Receipt>, UplinkError> {
+        let call = Call { name: "push an update", ms: TRANSFER_MS_MAX };
+        let header = std::iter::once(UpdatePart::Header(candidate.clone()));
+        let chunks = (0..payload.len().div_ceil(CHUNK_BYTES)).map(move |index| {
+            let from = index * CHUNK_BYTES;
+            let to = payload.len().min(from + CHUNK_BYTES);
+            UpdatePart::Chunk(payload[from..to].to_vec().into())
+        });
+        let parts = tokio_stream::iter(header.chain(chunks).map(v1::PushUpdateRequest::from));
+        let reply: Reply<Receipt> =
+            call.parse(call.made(self.client.clone().push_update(parts)).await?)?;
+        match reply {
+            Ok(receipt)
+                if (receipt.round, receipt.payload) != (candidate.round, candidate.payload) =>
+            {
+                Err(call.unclear(format!(
+                    "the receipt is for round {} and {}",
+                    receipt.round, receipt.payload
+                )))
+            }
+            reply => Ok(reply),
+        }
+    }
+
+    /// Reports how well a version does on held-out samples.
+    ///
+    /// # Errors
+    /// [`UplinkError`] when there is no answer.
+    pub async fn report(&self, evaluation: &Evaluation) -> Result<Reply<()>, UplinkError> {
+        let call = Call { name: "report an evaluation", ms: CALL_MS_MAX };
+        let request = v1::ReportEvaluationRequest::from(evaluation.clone());
+        call.parse(call.made(self.client.clone().report_evaluation(request)).await?)
+    }
+}
+
+/// What a gRPC error means for trying again, and its stable code.
+#[must_use]
+pub fn retry_of(code: Code) -> (Retry, &'static str) {
+    match code {
+        Code::Ok => (Retry::Soon, "ok"),
+        Code::Cancelled => (Retry::Soon, "cancelled"),
+        Code::Unknown => (Retry::Soon, "unknown"),
+        Code::DeadlineExceeded => (Retry::Soon, "deadline_exceeded"),
+        Code::ResourceExhausted => (Retry::Soon, "resource_exhausted"),
+        Code::Aborted => (Retry::Soon, "aborted"),
+        Code::Internal => (Retry::Soon, "internal"),
+        Code::Unavailable => (Retry::Soon, "unavailable"),
+        Code::DataLoss => (Retry::Soon, "data_loss"),
+        Code::NotFound => (Retry::Later, "not_found"),
+        Code::AlreadyExists => (Retry::Later, "already_exists"),
+        Code::PermissionDenied => (Retry::Later, "permission_denied"),
+        Code::FailedPrecondition => (Retry::Later, "failed_precondition"),
+        Code::Unimplemented => (Retry::Later, "unimplemented"),
+        Code::Unauthenticated => (Retry::Later, "unauthenticated"),
+        Code::InvalidArgument => (Retry::Never, "invalid_argument"),
+        Code::OutOfRange => (Retry::Never, "out_of_range"),
+    }
+}
+
+/// One call: its name in messages, and how long it may take.
+#[derive(Clone, Copy)]
+struct Call {
+    name: &'static str,
+    ms: u64,
+}
+
+impl Call {
+    async fn made<M>(
+        &self,
+        answer: impl Future<Output = Result<Response<M>, Status>>,
+    ) -> Result<M, UplinkError> {
+        let answer = async { answer.await.map_err(|status| self.failed(&status)) };
+        self.in_time(answer).await.map(Response::into_inner)
+    }
+
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, UplinkError>>,
+    ) -> Result<T, UplinkError> {
+        let late =
+            |_| self.error("timed_out", format!("no answer within {} ms", self.ms), Retry::Soon);
+        timeout(Duration::from_millis(self.ms), answer).await.map_err(late)?
+    }
+
+    fn parse<M, T: TryFrom<M, Error = Malformed>>(&self, message: M) -> Result<T, UplinkError> {
+        message.try_into().map_err(|malformed: Malformed| self.unclear(malformed.to_string()))
+    }
+
+    fn failed(&self, status: &Status) -> UplinkError {
+        let (retry, code) = retry_of(status.code());
+        let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        let retry = match asked {
+            Some(delay) => Retry::After(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+            None => retry,
+        };
+        let cause = std::error::Error::source(status)
+            .map(root)
+            .filter(|cause| !status.message().contains(cause));
+        let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+        self.error(code, format!("{}{cause}", status.message()), retry)
+    }
+
+    fn damaged(&self, message: &str) -> UplinkError {
+        self.error("version_damaged", message.to_owned(), Retry::Soon)
+    }
+
+    /// The coordinator speaks another protocol than this release, or is broken.
+    fn unclear(&self, message: String) -> UplinkError {
+        self.error("malformed_answer", message, Retry::Later)
+    }
+
+    fn error(&self, code: &'static str, message: String, retry: Retry) -> UplinkError {
+        UplinkError { call: self.name, code, message, retry }
+    }
+}
+
+/// The innermost cause, which of a lost connection is what the operating system says.
+fn root<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_plain_http() {
+        for (text, shown, loopback) in [
+            ("http://127.0.0.1:7401", "http://127.0.0.1:7401", true),
+            ("http://localhost:7401/", "http://localhost:7401", true),
+            ("http://[::1]:1", "http://[::1]:1", true),
+            ("http://coordinator:7401", "http://coordinator:7401", false),
+            ("http://10.0.0.1", "http://10.0.0.1", false),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.to_string().as_str(), address.is_loopback()), (shown, loopback));
+        }
+        for (text, part) in [
+            ("", "not an address"),
+            ("127.0.0.1:7401", "http://HOST:PORT"),
+            ("coordinator", "http://HOST:PORT"),
+            ("https://c:1", "cannot encrypt"),
+            ("http://c:1/v1", "http://HOST:PORT"),
+        ] {
+            let error = Address::parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_kept() {
+        use tonic_types::ErrorDetails;
+        let call = Call { name: "push an update", ms: 1 };
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(1500)));
+        let status = Status::with_error_details(Code::ResourceExhausted, "busy", details);
+        let error = call.failed(&status);
+        assert_eq!((error.retry, error.code), (Retry::After(1500), "resource_exhausted"));
+        assert_eq!(error.to_string(), "push an update: busy");
+        assert_eq!(call.failed(&Status::unavailable("x")).retry, Retry::Soon);
+        assert_eq!(call.failed(&Status::invalid_argument("x")).retry, Retry::Never);
+        assert_eq!(call.failed(&Status::unimplemented("x")).retry, Retry::Later);
+    }
+}
