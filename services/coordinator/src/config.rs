@@ -1,0 +1,327 @@
+//! Configuration: read once, checked whole, every mistake told at once.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use thiserror::Error;
+use tracing_subscriber::EnvFilter;
+
+use crate::orders::RETRY_MS_MAX;
+
+/// What the command line and the environment say: texts, parsed by [`Config::try_from`].
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Directory of the database; made if it is not there
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR", default_value = "muster-data")]
+    pub data_dir: PathBuf,
+    /// Where people and tools reach the coordinator by HTTP
+    #[arg(
+        long,
+        env = "MUSTER_HTTP_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7400"
+    )]
+    pub http_listen: String,
+    /// Where nodes reach the coordinator by gRPC
+    #[arg(
+        long,
+        env = "MUSTER_GRPC_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7401"
+    )]
+    pub grpc_listen: String,
+    /// How log lines look on standard error: `text` or `json`
+    #[arg(long, env = "MUSTER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: String,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,coordinator=debug`
+    #[arg(long, env = "MUSTER_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// Longest that shutdown waits for requests in flight, in milliseconds
+    #[arg(long, env = "MUSTER_SHUTDOWN_GRACE_MS", value_name = "MS", default_value = "20000")]
+    pub shutdown_grace_ms: String,
+    /// How often rounds are looked at when nothing calls for it, in milliseconds
+    #[arg(long, env = "MUSTER_TICK_MS", value_name = "MS", default_value = "100")]
+    pub tick_ms: String,
+    /// Largest size of the database, in MiB; 0 for as large as the disk
+    #[arg(long, env = "MUSTER_DATABASE_SIZE_MAX_MIB", value_name = "MIB", default_value = "0")]
+    pub database_size_max_mib: String,
+    /// Window over which idle nodes spread their next question, in milliseconds
+    #[arg(long, env = "MUSTER_IDLE_RETRY_MS_MAX", value_name = "MS", default_value = "5000")]
+    pub idle_retry_ms_max: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A coordinator's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Directory of the database.
+    pub data_dir: PathBuf,
+    /// Where REST listens; port 0 for any free one.
+    pub http_listen: SocketAddr,
+    /// Where gRPC listens; port 0 for any free one.
+    pub grpc_listen: SocketAddr,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
+    /// Longest that shutdown waits for requests in flight.
+    pub shutdown_grace_ms: u64,
+    /// How often rounds are looked at when nothing calls for it.
+    pub tick_ms: u64,
+    /// Largest size of the database in MiB; 0 sets no limit.
+    pub database_size_max_mib: u32,
+    /// Window over which idle nodes spread their next question.
+    pub idle_retry_ms_max: u32,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// Stable code, for programs.
+    pub code: &'static str,
+    /// The flag, whose environment variable is named alike.
+    pub flag: &'static str,
+    /// What it should be.
+    pub expected: String,
+    /// What it is.
+    pub got: String,
+}
+
+/// A configuration that cannot be used, with everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct ConfigError {
+    /// The problems; at least one.
+    pub problems: Vec<ConfigProblem>,
+}
+
+/// A value of the wrong form or outside its range.
+const CONFIG_INVALID: &str = "config_invalid";
+/// An address that other machines can reach, before there are tokens and TLS to guard it.
+const ADDRESS_NOT_LOOPBACK: &str = "address_not_loopback";
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("muster-data"),
+            http_listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            grpc_listen: SocketAddr::from(([127, 0, 0, 1], 7401)),
+            log_format: LogFormat::Text,
+            log: "info".to_owned(),
+            shutdown_grace_ms: 20_000,
+            tick_ms: 100,
+            database_size_max_mib: 0,
+            idle_retry_ms_max: 5_000,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem there is.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        let addresses = [("--http-listen", self.http_listen), ("--grpc-listen", self.grpc_listen)];
+        for (flag, address) in addresses {
+            if !is_loopback(address.ip()) {
+                problems.push(ConfigProblem {
+                    code: ADDRESS_NOT_LOOPBACK,
+                    flag,
+                    expected: "a loopback address: any other needs TLS and tokens".to_owned(),
+                    got: address.to_string(),
+                });
+            }
+        }
+        if self.http_listen == self.grpc_listen && self.http_listen.port() != 0 {
+            let expected = "another address than --http-listen".to_owned();
+            problems.push(invalid("--grpc-listen", expected, self.grpc_listen));
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log) {
+            let expected = format!("a level or directives ({error})");
+            problems.push(invalid("--log", expected, &self.log));
+        }
+        let ranges = [
+            ("--shutdown-grace-ms", self.shutdown_grace_ms, 0, 600_000),
+            ("--tick-ms", self.tick_ms, 10, 1_000),
+            ("--idle-retry-ms-max", self.idle_retry_ms_max.into(), 50, RETRY_MS_MAX.into()),
+        ];
+        for (flag, got, min, max) in ranges {
+            if !(min..=max).contains(&got) {
+                problems.push(invalid(flag, format!("{min} to {max}"), got));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+}
+
+/// The configuration, parsed and checked.
+impl TryFrom<Args> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: Args) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let mut problems = Vec::new();
+        let address = "an IP address and a port, such as 127.0.0.1:7400";
+        let number = "a whole number";
+        let config = Self {
+            data_dir: args.data_dir,
+            http_listen: parse(&mut problems, "--http-listen", &args.http_listen, address)
+                .unwrap_or(default.http_listen),
+            grpc_listen: parse(&mut problems, "--grpc-listen", &args.grpc_listen, address)
+                .unwrap_or(default.grpc_listen),
+            log_format: LogFormat::from_str(&args.log_format, false).unwrap_or_else(|_| {
+                problems.push(invalid("--log-format", "text or json".to_owned(), &args.log_format));
+                default.log_format
+            }),
+            log: args.log,
+            shutdown_grace_ms: parse(
+                &mut problems,
+                "--shutdown-grace-ms",
+                &args.shutdown_grace_ms,
+                number,
+            )
+            .unwrap_or(default.shutdown_grace_ms),
+            tick_ms: parse(&mut problems, "--tick-ms", &args.tick_ms, number)
+                .unwrap_or(default.tick_ms),
+            database_size_max_mib: parse(
+                &mut problems,
+                "--database-size-max-mib",
+                &args.database_size_max_mib,
+                number,
+            )
+            .unwrap_or(default.database_size_max_mib),
+            idle_retry_ms_max: parse(
+                &mut problems,
+                "--idle-retry-ms-max",
+                &args.idle_retry_ms_max,
+                number,
+            )
+            .unwrap_or(default.idle_retry_ms_max),
+        };
+        if let Err(more) = config.check() {
+            problems.extend(more.problems);
+        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+    }
+}
+
+impl ConfigError {
+    /// What the process should exit with (sysexits.h: EX_USAGE).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        64
+    }
+
+    /// The code of the only problem, or that there are several.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self.problems.as_slice() {
+            [only] => only.code,
+            _ => CONFIG_INVALID,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let ConfigProblem { code, flag, expected, got } = problem;
+            let gap = if index == 0 { "" } else { "; " };
+            write!(f, "{gap}{flag} should be {expected}, got `{got}` ({code})")?;
+        }
+        Ok(())
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn parse<T: FromStr>(
+    problems: &mut Vec<ConfigProblem>,
+    flag: &'static str,
+    text: &str,
+    expected: &str,
+) -> Option<T> {
+    let parsed = text.trim().parse().ok();
+    if parsed.is_none() {
+        problems.push(invalid(flag, expected.to_owned(), text));
+    }
+    parsed
+}
+
+fn invalid(flag: &'static str, expected: String, got: impl fmt::Display) -> ConfigProblem {
+    ConfigProblem { code: CONFIG_INVALID, flag, expected, got: got.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(flags: &[&str]) -> Result<Config, ConfigError> {
+        let words = ["muster"].iter().chain(flags);
+        Config::try_from(Command::try_parse_from(words).unwrap().args)
+    }
+
+    #[test]
+    fn without_flags_it_is_the_default() {
+        assert_eq!(parse(&[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let flags = [
+            ("--http-listen", "0.0.0.0:7400"),
+            ("--grpc-listen", "here"),
+            ("--log-format", "xml"),
+            ("--log", "=;"),
+            ("--tick-ms", "0"),
+            ("--shutdown-grace-ms", "-1"),
+            ("--database-size-max-mib", "1.5"),
+            ("--idle-retry-ms-max", "99999999"),
+        ];
+        let joined: Vec<String> =
+            flags.iter().map(|(flag, value)| format!("{flag}={value}")).collect();
+        let joined: Vec<&str> = joined.iter().map(String::as_str).collect();
+        let error = parse(&joined).unwrap_err();
+        let mut told: Vec<_> = error.problems.iter().map(|problem| problem.flag).collect();
+        told.sort_unstable();
+        let mut all: Vec<_> = flags.iter().map(|(flag, _)| *flag).collect();
+        all.sort_unstable();
+        assert_eq!(told, all);
+        assert_eq!(error.code(), CONFIG_INVALID);
+    }
+
+    #[test]
+    fn only_loopback_may_be_bound() {
+        for address in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:7400", "[::ffff:127.0.0.1]:80"] {
+            assert!(parse(&["--http-listen", address]).is_ok(), "{address}");
+        }
+        for address in ["0.0.0.0:7400", "[::]:7400", "192.168.1.1:80"] {
+            let error = parse(&["--grpc-listen", address]).unwrap_err();
+            assert_eq!(error.code(), ADDRESS_NOT_LOOPBACK, "{error}");
+        }
+        assert!(parse(&["--grpc-listen", "127.0.0.1:7400"]).is_err(), "the same twice");
+    }
+}

@@ -1,0 +1,74 @@
+//! gRPC for nodes: the fleet service, health, reflection.
+//!
+//! Handlers decode (`proto::convert`), call the core, encode. A refusal is an answer; an error is a malformed request,
+//! overload, or our own failure, and carries a stable code.
+
+mod fleet;
+mod status;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::limits::MESSAGE_BYTES_MAX;
+use proto::v1::fleet_service_server::FleetServiceServer;
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::fleet::Fleet;
+use self::status::CallError;
+use crate::core::Core;
+
+/// The names under which health is asked for: the server as a whole, and its one service.
+pub(crate) const HEALTH_SERVICES: [&str; 2] = ["", "muster.fleet.v1.FleetService"];
+
+/// How often a silent connection is asked whether its node still lives, and how long it may take to say so: a device
+/// that lost its power leaves its connection, and its long poll, open.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Serves until shutdown, and then until the calls in flight are answered.
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    health: HealthServer<impl Health>,
+    listener: TcpListener,
+) {
+    let stop = core.stop.clone();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the committed descriptors are well-formed");
+    let fleet =
+        FleetServiceServer::new(Fleet::new(core)).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .trace_fn(|request| {
+            tracing::info_span!(
+                "call",
+                path = request.uri().path(),
+                node.id = tracing::field::Empty
+            )
+        })
+        .layer(CatchPanicLayer::custom(panicked))
+        .add_service(fleet)
+        .add_service(health)
+        .add_service(reflection)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            async move { stop.cancelled().await },
+        );
+    if let Err(error) = served.await {
+        tracing::error!(%error, "serve gRPC");
+    }
+}
+
+/// Answers for a handler that panicked. The panic's message is on standard error already.
+fn panicked(_: Box<dyn Any + Send>) -> http::Response<Body> {
+    tracing::error!("a call handler panicked");
+    tonic::Status::from(CallError::Panicked).into_http()
+}

@@ -1,0 +1,76 @@
+//! What cannot be had through a socket at will: failures of our own, and the time of shutdown.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{guard, router};
+use crate::http::problem::Problem;
+use crate::store::{Fault, StoreError};
+use crate::testing::World;
+
+async fn ask(router: Router, path: &str) -> (StatusCode, Value) {
+    let request = Request::get(path).header("host", "localhost").body(Body::empty()).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+#[tokio::test]
+async fn readiness_follows_the_writer_and_the_shutdown() {
+    let mut world = World::new().await;
+    let core = &world.core;
+    let ready = async || ask(router(core.clone()), "/readyz").await;
+    world.rounds.tick().await.unwrap();
+    assert_eq!(ready().await.1["status"], "ready");
+    core.store.close().await;
+    world.advance(1_000);
+    world.rounds.tick().await.unwrap_err();
+    let (status, body) = ask(router(world.core.clone()), "/readyz").await;
+    assert_eq!((status.as_u16(), &body["status"]), (503, &"store_failing".into()));
+    world.core.stop.cancel();
+    let (status, body) = ask(router(world.core.clone()), "/readyz").await;
+    assert_eq!((status.as_u16(), &body["status"]), (503, &"draining".into()));
+    let (status, body) = ask(router(world.core.clone()), "/healthz").await;
+    assert_eq!((status.as_u16(), &body["status"]), (200, &"ok".into()));
+    let (status, body) = ask(router(world.core.clone()), "/v1/models").await;
+    assert_eq!((status.as_u16(), &body["code"]), (503, &"shutting_down".into()));
+}
+
+#[tokio::test]
+async fn our_own_failures_have_codes_and_no_internal_text() {
+    let source = || std::io::Error::other("secret").into();
+    let full = StoreError::Full { tx: "secret_tx", source: source() };
+    let failed = StoreError::Failed { tx: "secret_tx", fault: Fault::Sql(source()) };
+    let busy = StoreError::Busy { tx: "secret_tx" };
+    let closed = StoreError::Closed { tx: "secret_tx" };
+    for (error, status, code) in [
+        (full, 507, "storage_full"),
+        (failed, 500, "internal"),
+        (busy, 503, "overloaded"),
+        (closed, 503, "shutting_down"),
+    ] {
+        let response = Problem::from(error).into_response();
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(response.headers().contains_key("retry-after"), code == "overloaded");
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(body.contains(code) && !body.contains("secret"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem() {
+    let panics = get(async || -> Response { panic!("secret") });
+    let router = Router::new().route("/", panics).layer(CatchPanicLayer::custom(guard::panicked));
+    let (status, body) = ask(router, "/").await;
+    assert_eq!((status.as_u16(), &body["code"]), (500, &"internal".into()));
+    assert!(!body.to_string().contains("secret"));
+}

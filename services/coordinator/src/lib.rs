@@ -1,0 +1,37 @@
+//! The coordinator: gRPC for nodes, REST for people and tools, rounds, storage. A library; `muster` is its program.
+//!
+//! An update's way, and the modules in reading order:
+//!
+//! 1. `config`, [`start`](StartError), `server`, `shutdown`: how a coordinator comes up and goes down.
+//! 2. `grpc` decodes what a node says; `http` what people say. Both only translate.
+//! 3. `orders` gives a node its work; `presence` knows who is there to be drawn.
+//! 4. `admission` judges an update and has it counted. The receipt goes out after the commit.
+//! 5. `store` is the only place with SQL: one writer, `synchronous=FULL`, every transaction named.
+//! 6. `rounds` ticks: opens rounds, and turns a finished round's sum into the next version, in one transaction.
+//!
+//! The rules and the arithmetic are `federation`'s; the wire format is `proto`'s. What this crate does not do: it never
+//! learns and never imports `reckon`; a model is a layout of bounded integers here. It reads no clock but
+//! [`SystemClock`] and no environment but [`Args`]. Only `muster`, `simulator` and tests import it.
+
+mod admission;
+mod clock;
+mod config;
+mod core;
+mod grpc;
+mod http;
+mod orders;
+mod plan;
+mod presence;
+mod rounds;
+mod server;
+pub mod shutdown;
+mod start;
+mod store;
+pub mod telemetry;
+#[cfg(test)]
+mod testing;
+
+pub use clock::SystemClock;
+pub use config::{Args, Config, ConfigError, ConfigProblem, LogFormat};
+pub use server::{Coordinator, PartEnded, Running};
+pub use start::StartError;

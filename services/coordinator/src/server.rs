@@ -1,0 +1,185 @@
+//! The coordinator as one thing that starts, runs and stops: a library, so that `muster serve`, `muster demo` and the
+//! simulator run the same one.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::Clock;
+use thiserror::Error;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
+
+use crate::config::Config;
+use crate::core::{Core, Readiness};
+use crate::rounds::Rounds;
+use crate::start::{self, StartError};
+use crate::{grpc, http};
+
+/// The coordinator.
+#[derive(Clone, Copy, Debug)]
+pub struct Coordinator;
+
+/// A coordinator that runs. Dropped without [`Running::shutdown`], it stops like a process that was killed.
+#[derive(Debug)]
+pub struct Running {
+    http_addr: SocketAddr,
+    grpc_addr: SocketAddr,
+    core: Arc<Core>,
+    servers: JoinSet<&'static str>,
+    ticks: JoinSet<()>,
+    stop_ticks: CancellationToken,
+    health: HealthReporter,
+    grace: Duration,
+    /// Held until the database is closed.
+    _lock: File,
+}
+
+/// A part of the coordinator ended by itself, which none should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the coordinator's {part} ended by itself")]
+pub struct PartEnded {
+    /// Which part.
+    pub part: &'static str,
+}
+
+impl Coordinator {
+    /// Starts a coordinator: checks the configuration, takes the data directory, listens, opens the database, serves.
+    ///
+    /// # Errors
+    /// [`StartError`] says what stood in the way; nothing is left running.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+        config.check()?;
+        let lock = start::take_data_dir(&config.data_dir)?;
+        let (http_listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
+        let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
+        let store = start::open_store(&config.data_dir, config.database_size_max_mib).await?;
+        let core = Arc::new(Core::new(store, clock, config.idle_retry_ms_max));
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        report_health(&health, Readiness::Ready).await;
+        let mut servers = JoinSet::new();
+        let http = http::serve(Arc::clone(&core), http_listener);
+        servers.spawn(async move {
+            http.await;
+            "HTTP server"
+        });
+        let grpc = grpc::serve(Arc::clone(&core), health_service, grpc_listener);
+        servers.spawn(async move {
+            grpc.await;
+            "gRPC server"
+        });
+        let mut ticks = JoinSet::new();
+        let stop_ticks = CancellationToken::new();
+        let every = Duration::from_millis(config.tick_ms);
+        ticks.spawn(tick(Arc::clone(&core), health.clone(), every, stop_ticks.clone()));
+        tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
+        let grace = Duration::from_millis(config.shutdown_grace_ms);
+        Ok(Running {
+            http_addr,
+            grpc_addr,
+            core,
+            servers,
+            ticks,
+            stop_ticks,
+            health,
+            grace,
+            _lock: lock,
+        })
+    }
+}
+
+impl Running {
+    /// Where REST listens.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Where gRPC listens.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// Runs until `stop` is over, then shuts down.
+    ///
+    /// # Errors
+    /// [`PartEnded`] when a part ended before that; the rest is shut down.
+    pub async fn wait(mut self, stop: impl Future<Output = ()>) -> Result<(), PartEnded> {
+        let ended = tokio::select! {
+            biased;
+            () = stop => None,
+            server = self.servers.join_next() => Some(match server {
+                Some(Ok(part)) => part,
+                Some(Err(_)) | None => "server",
+            }),
+            _ = self.ticks.join_next() => Some("rounds"),
+        };
+        self.shutdown().await;
+        ended.map_or(Ok(()), |part| Err(PartEnded { part }))
+    }
+
+    /// Shuts down in order: not ready, no new connections, requests in flight (within the grace), the current tick,
+    /// the database.
+    pub async fn shutdown(mut self) {
+        tracing::info!("the coordinator shuts down");
+        self.core.stop.cancel();
+        report_health(&self.health, Readiness::Draining).await;
+        // Ends the streams of those who watch the health, which would otherwise hold up the drain.
+        for service in grpc::HEALTH_SERVICES {
+            self.health.clear_service_status(service).await;
+        }
+        let drained = async { while self.servers.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.grace, drained).await.is_err() {
+            tracing::warn!(
+                grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX),
+                "requests were still in flight at the end of the grace; the store refuses them from now on"
+            );
+            self.servers.shutdown().await;
+        }
+        self.stop_ticks.cancel();
+        while self.ticks.join_next().await.is_some() {}
+        self.core.store.close().await;
+        tracing::info!("the coordinator is down");
+    }
+}
+
+/// Ticks at every interval and whenever something calls for it, until stopped between two ticks.
+async fn tick(core: Arc<Core>, health: HealthReporter, every: Duration, stop: CancellationToken) {
+    let mut rounds = Rounds::new(Arc::clone(&core));
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reported = Readiness::Ready;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = core.wake.notified() => {}
+            _ = interval.tick() => {}
+        }
+        // A failure is logged by then, and worth another try at the next tick.
+        while rounds.tick().await.unwrap_or(false) && !stop.is_cancelled() {}
+        let readiness = core.readiness();
+        if reported != readiness && readiness != Readiness::Draining {
+            report_health(&health, readiness).await;
+            reported = readiness;
+        }
+    }
+    if let Err(error) = rounds.finish().await {
+        tracing::warn!(%error, "write the last served times");
+    }
+}
+
+async fn report_health(health: &HealthReporter, readiness: Readiness) {
+    let status = match readiness {
+        Readiness::Ready => tonic_health::ServingStatus::Serving,
+        Readiness::StoreFailing | Readiness::Draining => tonic_health::ServingStatus::NotServing,
+    };
+    for service in grpc::HEALTH_SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}

@@ -1,0 +1,143 @@
+//! The database: the only place with SQL.
+//!
+//! One connection writes, a few read. Every transaction has a name, under which it is logged and timed; a write begins
+//! `IMMEDIATE` and is synced before it returns. Rows are parsed into domain values here, and refused when they are not.
+//! This file is the door; one file per group of tables stands behind it.
+
+mod error;
+mod evaluations;
+mod models;
+mod nodes;
+mod progress;
+mod rounds;
+mod row;
+mod runs;
+mod schema;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod updates;
+mod worker;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use federation::Digest;
+use sqlx::SqliteConnection;
+use tokio::time::Instant;
+
+use self::worker::{NoAnswer, Worker};
+
+pub(crate) use self::error::{Fault, StoreError};
+pub(crate) use self::evaluations::Accuracy;
+pub(crate) use self::models::{Created, Model, Version, Which};
+pub(crate) use self::nodes::Node;
+pub(crate) use self::progress::{Live, LiveRound};
+pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
+#[cfg(test)]
+pub(crate) use self::runs::RunState;
+pub(crate) use self::runs::{NewRun, NotStarted, Run};
+pub(crate) use self::schema::OpenError;
+pub(crate) use self::settle::{Aggregate, Aggregated, Settled};
+
+/// Connections that read.
+const READERS: usize = 3;
+
+/// Artifacts held in memory: all nodes of a round fetch the same one, and few models learn at a time.
+const ARTIFACTS_CACHED: usize = 4;
+
+/// The database.
+#[derive(Debug)]
+pub(crate) struct Store {
+    writer: Worker,
+    readers: Vec<Worker>,
+    next_reader: AtomicUsize,
+    artifacts: Mutex<VecDeque<(Digest, Bytes)>>,
+}
+
+impl Store {
+    /// Opens the database, or makes a new one. `size_max_mib` of 0 sets no limit on its size.
+    pub(crate) async fn open(file: &Path, size_max_mib: u32) -> Result<Self, OpenError> {
+        schema::prepare(file, size_max_mib).await?;
+        let writer = Worker::open("writer", schema::writer_options(file, size_max_mib))
+            .await
+            .map_err(OpenError::Unusable)?;
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let reader = Worker::open("reader", schema::reader_options(file)).await;
+            readers.push(reader.map_err(OpenError::Unusable)?);
+        }
+        let artifacts = Mutex::new(VecDeque::with_capacity(ARTIFACTS_CACHED));
+        Ok(Self { writer, readers, next_reader: AtomicUsize::new(0), artifacts })
+    }
+
+    /// Finishes what is queued, moves the write-ahead log into the file, and closes it. Later calls are
+    /// [`StoreError::Closed`].
+    pub(crate) async fn close(&self) {
+        for reader in &self.readers {
+            reader.close().await;
+        }
+        let checkpoint = self.writer.run(async |lane: &mut worker::Lane| lane.checkpoint().await);
+        if let Ok(Err(fault)) = checkpoint.await {
+            tracing::warn!(error = %fault, "checkpoint the database");
+        }
+        self.writer.close().await;
+    }
+
+    /// Runs a transaction that writes. It is on disk when this returns.
+    async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
+    {
+        transact(&self.writer, name, "BEGIN IMMEDIATE", work).await
+    }
+
+    /// Runs a transaction that only reads, on one consistent state.
+    async fn read<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
+    {
+        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        let reader = &self.readers[turn % self.readers.len()];
+        transact(reader, name, "BEGIN", work).await
+    }
+}
+
+async fn transact<T, F>(
+    worker: &Worker,
+    tx: &'static str,
+    begin: &'static str,
+    work: F,
+) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
+{
+    let asked = Instant::now();
+    let answer = worker
+        .run(async move |lane: &mut worker::Lane| {
+            let begun = Instant::now();
+            let result = lane.transact(begin, work).await;
+            (result, begun.elapsed())
+        })
+        .await;
+    let (result, took) = answer.map_err(|no| match no {
+        NoAnswer::Busy => StoreError::Busy { tx },
+        NoAnswer::Closed => StoreError::Closed { tx },
+        NoAnswer::Panicked => StoreError::of(tx, Fault::Panicked),
+    })?;
+    let waited = asked.elapsed().saturating_sub(took);
+    tracing::trace!(
+        tx,
+        tx.took_us = took.as_micros(),
+        tx.waited_us = waited.as_micros(),
+        tx.ok = result.is_ok(),
+        "transaction"
+    );
+    result.map_err(|fault| StoreError::of(tx, fault))
+}

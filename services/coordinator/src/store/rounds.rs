@@ -1,0 +1,276 @@
+//! Rounds: their record, their cohorts, their opening.
+
+use federation::aggregate::Sum;
+use federation::round::RoundState;
+use federation::{NodeId, RoundRef, RunId, Timestamp, VersionNumber};
+use sqlx::SqliteConnection;
+
+use super::error::{Corrupt, Fault};
+use super::row::{int, int_or_none, sql, text};
+use super::{Store, StoreError};
+
+/// A round's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RoundKey(pub(super) i64);
+
+impl RoundKey {
+    /// The key as a page's cursor; keys only grow.
+    pub(crate) fn cursor(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+}
+
+/// What the contributions of a round add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Updates counted.
+    pub(crate) updates: u32,
+    /// Samples learned from.
+    pub(crate) samples: u64,
+    /// Of these, classified correctly before learning from them.
+    pub(crate) correct: u64,
+    /// Synaptic operations.
+    pub(crate) synaptic_ops: u64,
+    /// Bytes of updates received.
+    pub(crate) bytes_up: u64,
+    /// Bytes of versions fetched.
+    pub(crate) bytes_down: u64,
+}
+
+/// A round's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// Its row.
+    pub(crate) key: RoundKey,
+    /// Its name.
+    pub(crate) round: RoundRef,
+    /// Its state.
+    pub(crate) state: RoundState,
+    /// Why it was abandoned.
+    pub(crate) reason: Option<String>,
+    /// The version it started from.
+    pub(crate) base_version: VersionNumber,
+    /// The version it made.
+    pub(crate) version: Option<VersionNumber>,
+    /// Whether its deadline ended it.
+    pub(crate) at_deadline: bool,
+    /// Milliseconds of serving so far; written about once a second.
+    pub(crate) served_ms: u64,
+    /// Nodes drawn.
+    pub(crate) cohort: u32,
+    /// What its contributions add up to.
+    pub(crate) totals: Totals,
+    /// When it opened.
+    pub(crate) opened_ms: u64,
+    /// When it was published or abandoned.
+    pub(crate) closed_ms: Option<u64>,
+}
+
+/// A round to open.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// Its name: the run's next round and attempt.
+    pub(crate) round: RoundRef,
+    /// Number of weights of the model.
+    pub(crate) weights: usize,
+    /// The nodes drawn.
+    pub(crate) cohort: Vec<NodeId>,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct TotalsRow {
+    updates: i64,
+    samples: i64,
+    correct: i64,
+    synaptic_ops: i64,
+    bytes_up: i64,
+    bytes_down: i64,
+}
+
+impl TryFrom<TotalsRow> for Totals {
+    type Error = Corrupt;
+
+    fn try_from(row: TotalsRow) -> Result<Self, Corrupt> {
+        let TotalsRow { updates, samples, correct, synaptic_ops, bytes_up, bytes_down } = row;
+        Ok(Self {
+            updates: int("rounds.updates", updates)?,
+            samples: int("rounds.samples", samples)?,
+            correct: int("rounds.correct", correct)?,
+            synaptic_ops: int("rounds.synaptic_ops", synaptic_ops)?,
+            bytes_up: int("rounds.bytes_up", bytes_up)?,
+            bytes_down: int("rounds.bytes_down", bytes_down)?,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct RoundRow {
+    id: i64,
+    run_id: i64,
+    number: i64,
+    attempt: i64,
+    state: String,
+    reason: Option<String>,
+    base_version: i64,
+    version: Option<i64>,
+    at_deadline: bool,
+    served_ms: i64,
+    cohort: i64,
+    #[sqlx(flatten)]
+    totals: TotalsRow,
+    opened_ms: i64,
+    closed_ms: Option<i64>,
+}
+
+impl TryFrom<RoundRow> for Round {
+    type Error = Corrupt;
+
+    fn try_from(row: RoundRow) -> Result<Self, Corrupt> {
+        Ok(Self {
+            key: RoundKey(row.id),
+            round: round_ref(row.run_id, row.number, row.attempt)?,
+            state: state(&row.state)?,
+            reason: row.reason,
+            base_version: VersionNumber(int("rounds.base_version", row.base_version)?),
+            version: int_or_none("rounds.version", row.version)?.map(VersionNumber),
+            at_deadline: row.at_deadline,
+            served_ms: int("rounds.served_ms", row.served_ms)?,
+            cohort: int("rounds.cohort", row.cohort)?,
+            totals: row.totals.try_into()?,
+            opened_ms: int("rounds.opened_ms", row.opened_ms)?,
+            closed_ms: int_or_none("rounds.closed_ms", row.closed_ms)?,
+        })
+    }
+}
+
+impl Store {
+    /// Opens a round from the model's newest version; `false` when it is not the run's next one any more.
+    pub(crate) async fn open_round(
+        &self,
+        opening: Opening,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write("open_round", async move |tx: &mut SqliteConnection| {
+            let Opening { round, weights, cohort } = opening;
+            let key: Option<i64> = sqlx::query_scalar(
+                "INSERT INTO rounds (run_id, number, attempt, state, base_version, cohort, opened_ms)
+                 SELECT id, round, attempt, 'open', (SELECT max(number) FROM versions WHERE model = runs.model), ?, ?
+                 FROM runs WHERE id = ? AND round = ? AND attempt = ? AND ended_ms IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM rounds WHERE run_id = runs.id AND closed_ms IS NULL)
+                 RETURNING id",
+            )
+            .bind(i64::try_from(cohort.len()).map_err(|_| sqlx::Error::RowNotFound)?)
+            .bind(sql(now.0))
+            .bind(sql(round.run.0))
+            .bind(round.number)
+            .bind(round.attempt)
+            .fetch_optional(&mut *tx)
+            .await?;
+            let Some(key) = key else { return Ok(false) };
+            for node in &cohort {
+                sqlx::query("INSERT INTO cohorts (round_id, node_id) VALUES (?, ?)")
+                    .bind(key)
+                    .bind(node.as_str())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            sqlx::query("INSERT INTO sums (round_id, lanes) VALUES (?, ?)")
+                .bind(key)
+                .bind(Sum::new(weights).encode())
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query("UPDATE runs SET state = 'running' WHERE id = ?")
+                .bind(sql(round.run.0))
+                .execute(&mut *tx)
+                .await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The nodes drawn for a round.
+    pub(crate) async fn cohort(&self, key: RoundKey) -> Result<Vec<NodeId>, StoreError> {
+        self.read("cohort", async move |tx: &mut SqliteConnection| {
+            let names: Vec<String> =
+                sqlx::query_scalar("SELECT node_id FROM cohorts WHERE round_id = ?")
+                    .bind(key.0)
+                    .fetch_all(tx)
+                    .await?;
+            let parse = |name: &String| text("cohorts.node_id", name);
+            Ok(names.iter().map(parse).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Up to `limit` rounds of a run after the cursor `after`, as they were opened; `None` for an unknown run.
+    pub(crate) async fn rounds(
+        &self,
+        run: RunId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Option<Vec<Round>>, StoreError> {
+        self.read("rounds", async move |tx: &mut SqliteConnection| {
+            let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE id = ?)")
+                .bind(sql(run.0))
+                .fetch_one(&mut *tx)
+                .await?;
+            if !known {
+                return Ok(None);
+            }
+            let rows: Vec<RoundRow> = sqlx::query_as(
+                "SELECT * FROM rounds WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?",
+            )
+            .bind(sql(run.0))
+            .bind(sql(after))
+            .bind(limit)
+            .fetch_all(tx)
+            .await?;
+            Ok(Some(rows.into_iter().map(Round::try_from).collect::<Result<_, _>>()?))
+        })
+        .await
+    }
+}
+
+/// The round of a run that is not over.
+pub(super) async fn live_round(
+    tx: &mut SqliteConnection,
+    run: i64,
+) -> Result<Option<Round>, Fault> {
+    let row: Option<RoundRow> =
+        sqlx::query_as("SELECT * FROM rounds WHERE run_id = ? AND closed_ms IS NULL")
+            .bind(run)
+            .fetch_optional(tx)
+            .await?;
+    Ok(row.map(Round::try_from).transpose()?)
+}
+
+/// Writes how long a live round was served.
+pub(super) async fn set_served(
+    tx: &mut SqliteConnection,
+    key: RoundKey,
+    served_ms: u64,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE rounds SET served_ms = max(served_ms, ?) WHERE id = ? AND closed_ms IS NULL",
+    )
+    .bind(sql(served_ms))
+    .bind(key.0)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A round's name.
+pub(super) fn round_ref(run: i64, number: i64, attempt: i64) -> Result<RoundRef, Corrupt> {
+    Ok(RoundRef {
+        run: RunId(int("rounds.run_id", run)?),
+        number: int("rounds.number", number)?,
+        attempt: int("rounds.attempt", attempt)?,
+    })
+}
+
+/// A stored round's state.
+pub(super) fn state(text: &str) -> Result<RoundState, Corrupt> {
+    RoundState::from_text(text)
+        .ok_or_else(|| Corrupt { column: "rounds.state", got: text.to_owned() })
+}

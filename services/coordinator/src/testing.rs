@@ -1,0 +1,219 @@
+//! A coordinator without sockets on a real file, with a clock that stands still until told: for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use federation::{
+    Answer, Artifact, Candidate, Clock, Cohort, Digest, Enrolment, Layout, Local, Metrics,
+    ModelName, NodeId, Plan, Receipt, RoundRef, Selector, Settled, Strategy, Tensor, Timestamp,
+    TrainOrder, Weighting,
+};
+use tempfile::TempDir;
+
+use crate::admission::Announced;
+use crate::core::Core;
+use crate::orders::{Order, Told};
+use crate::rounds::Rounds;
+use crate::store::{Created, NewRun, Run, Store, Version};
+
+/// Weights of the test model.
+pub(crate) const WEIGHTS: u32 = 4;
+
+/// A clock that stands still until told.
+#[derive(Debug)]
+pub(crate) struct StillClock(AtomicU64);
+
+impl Clock for StillClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000 + self.monotonic_ms())
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A coordinator without sockets.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    pub(crate) clock: Arc<StillClock>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) rounds: Rounds,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::over(tempfile::tempdir().unwrap(), Arc::new(StillClock(AtomicU64::new(0))), 0).await
+    }
+
+    /// The same files, opened again after a stop of `down_ms`: as after a crash, nothing was written at the end.
+    pub(crate) async fn reopened(self, down_ms: u64, size_max_mib: u32) -> Self {
+        self.core.store.close().await;
+        self.advance(down_ms);
+        Self::over(self.dir, self.clock, size_max_mib).await
+    }
+
+    async fn over(dir: TempDir, clock: Arc<StillClock>, size_max_mib: u32) -> Self {
+        let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
+        let core = Arc::new(Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, 5_000));
+        let rounds = Rounds::new(Arc::clone(&core));
+        Self { dir, clock, core, rounds }
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.path().join("coordinator.db")
+    }
+
+    pub(crate) fn advance(&self, ms: u64) {
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Ticks until there is nothing more to do.
+    pub(crate) async fn tick(&mut self) {
+        while self.rounds.tick().await.unwrap() {}
+    }
+
+    /// Serves for `ms`, a tick every second.
+    pub(crate) async fn serve(&mut self, ms: u64) {
+        self.tick().await;
+        for _ in 0..ms / 1_000 {
+            self.advance(1_000);
+            self.tick().await;
+        }
+        self.advance(ms % 1_000);
+        self.tick().await;
+    }
+
+    pub(crate) async fn enrol(&self, name: &str) -> NodeId {
+        self.core.enrol(enrolment(name)).await.unwrap().unwrap()
+    }
+
+    /// Makes the model `name` if need be, and a run over it.
+    pub(crate) async fn run(&self, name: &str, plan: Plan) -> Run {
+        assert_eq!(plan.check(), []);
+        let model: ModelName = name.parse().unwrap();
+        let now = self.clock.wall();
+        let made = self.core.store.create_model(model.clone(), artifact(WEIGHTS), now).await;
+        assert!(!matches!(made.unwrap(), Created::Exists));
+        self.core.store.create_run(NewRun { model, plan }, now).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn ask(&self, node: &NodeId) -> Order {
+        self.told(node, None).await.order
+    }
+
+    pub(crate) async fn order(&self, node: &NodeId) -> TrainOrder {
+        match self.ask(node).await {
+            Order::Train(order) => order,
+            Order::Idle(idle) => panic!("{node} has no order: {idle:?}"),
+        }
+    }
+
+    pub(crate) async fn fate(&self, node: &NodeId, round: RoundRef) -> Settled {
+        self.told(node, Some(round)).await.awaited.unwrap()
+    }
+
+    async fn told(&self, node: &NodeId, awaiting: Option<RoundRef>) -> Told {
+        self.core.wait_order(node, Duration::ZERO, awaiting).await.unwrap().unwrap()
+    }
+
+    /// Offers an update as the gRPC service does.
+    pub(crate) async fn push(&self, candidate: &Candidate, payload: &[u8]) -> Answer<Receipt> {
+        match self.core.announce(candidate).await.unwrap()? {
+            Announced::Again(receipt) => Ok(receipt),
+            Announced::Proceed => self.core.count(candidate.clone(), payload).await.unwrap(),
+        }
+    }
+
+    /// Answers the order of each node with `delta` in every lane, in this order of arrival.
+    pub(crate) async fn answer(&self, nodes: &[NodeId], delta: impl Fn(&TrainOrder) -> i8) {
+        for node in nodes {
+            let order = self.order(node).await;
+            let (candidate, payload) = update(&order, node, delta(&order));
+            self.push(&candidate, &payload).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn find_run(&self, run: &Run) -> Run {
+        self.core.store.run(run.id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn versions(&self, model: &str) -> Vec<Version> {
+        let model = model.parse().unwrap();
+        self.core.store.versions(model, 0, 1_000).await.unwrap().unwrap()
+    }
+}
+
+/// An artifact of `weights` weights.
+pub(crate) fn artifact(weights: u32) -> Artifact {
+    let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: weights, min: -100, max: 100 };
+    let layout = Layout::new(vec![tensor]).unwrap();
+    let weights = vec![3; layout.weights()];
+    Artifact::new("reckon/1", layout, b"config".to_vec(), weights).unwrap()
+}
+
+/// A plan for `goal` nodes: half of them are a quorum, a round takes at most 10 s, and two attempts.
+pub(crate) fn plan(goal: u32, rounds: u32) -> Plan {
+    Plan {
+        strategy: Strategy::FedAvg { server_learning_rate: 0.5, weighting: Weighting::Samples },
+        rounds,
+        cohort: Cohort {
+            selector: Selector(BTreeMap::from([("task".to_owned(), "navigation".to_owned())])),
+            goal,
+            over_selection_permille: 1_000,
+            quorum: goal.div_ceil(2),
+            deadline_ms: 10_000,
+            attempts_max: 2,
+            nodes: Vec::new(),
+        },
+        local: Local { samples: 10, epochs: 1, evaluate_samples: 0, schedule: Vec::new() },
+        samples_max: 100,
+        seed: 7,
+        reproducible: false,
+    }
+}
+
+/// The plan that repeats bit for bit, over `nodes`.
+pub(crate) fn reproducible(nodes: &[NodeId], rounds: u32) -> Plan {
+    let mut plan = plan(u32::try_from(nodes.len()).unwrap(), rounds);
+    plan.cohort.nodes = nodes.to_vec();
+    plan.reproducible = true;
+    plan
+}
+
+pub(crate) fn enrolment(name: &str) -> Enrolment {
+    Enrolment {
+        public_key: Digest::of(name.as_bytes()).0,
+        node: name.parse().unwrap(),
+        labels: BTreeMap::from([("task".to_owned(), "navigation".to_owned())]),
+        learners: vec!["reckon/1".to_owned()],
+    }
+}
+
+/// An update that answers `order` with `delta` in every lane.
+pub(crate) fn update(order: &TrainOrder, node: &NodeId, delta: i8) -> (Candidate, Vec<u8>) {
+    let payload = vec![delta.cast_unsigned(); usize::try_from(order.weights).unwrap()];
+    let candidate = Candidate {
+        node: node.clone(),
+        round: order.round,
+        base: order.base,
+        payload_bytes: order.weights,
+        payload: Digest::of(&payload),
+        samples: order.work.samples,
+        metrics: Metrics { correct: 5, synaptic_ops: 1_000, bytes_down: 64 },
+    };
+    (candidate, payload)
+}
+
+/// The nodes with these names.
+pub(crate) async fn fleet(world: &World, names: &[&str]) -> Vec<NodeId> {
+    let mut nodes = Vec::new();
+    for name in names {
+        nodes.push(world.enrol(name).await);
+    }
+    assert_eq!(nodes.iter().collect::<BTreeSet<_>>().len(), names.len());
+    nodes
+}

@@ -1,0 +1,8 @@
+//! The coordinator through its sockets: what nodes, people and operators get to see.
+
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers and all")]
+
+mod grpc;
+mod lifecycle;
+mod rest;
+mod support;
