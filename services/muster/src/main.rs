@@ -1,0 +1,86 @@
+//! `muster`: the one command people type. Everything it does is done elsewhere; this is the door.
+
+mod print;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use coordinator::shutdown::{Ended, signals, until_signalled};
+use coordinator::{Config, Coordinator, SystemClock, telemetry};
+use print::{failure, line};
+
+/// Federated learning on fleets of neuromorphic devices.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the coordinator
+    Serve(coordinator::Args),
+    /// Run a node: the agent that learns on a device
+    Node(agent::Args),
+    /// Show a fleet that learns: a coordinator and node processes on this machine, one command, a report
+    Demo(simulator::demo::Args),
+}
+
+/// Exit status when the operating system refuses what every program needs (sysexits.h: EX_OSERR).
+const OS_ERROR: u8 = 71;
+/// Exit status when a part of this program broke off (sysexits.h: EX_SOFTWARE).
+const SOFTWARE: u8 = 70;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => run(serve(args)),
+        Command::Node(args) => agent::run(&args),
+        Command::Demo(args) => run(demo(args)),
+    }
+}
+
+fn run(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => failure("runtime_not_started", &error, OS_ERROR),
+    }
+}
+
+/// Serves until a signal; a second one ends the process at once.
+async fn serve(args: coordinator::Args) -> ExitCode {
+    let config = match Config::try_from(args) {
+        Ok(config) => config,
+        Err(error) => return failure(error.code(), &error, error.exit_code()),
+    };
+    telemetry::init(&config);
+    let signals = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
+    };
+    let running = match Coordinator::start(config, Arc::new(SystemClock::new())).await {
+        Ok(running) => running,
+        Err(error) => return failure(error.code(), &error, error.exit_code()),
+    };
+    line(&format!("REST  http://{}", running.http_addr()));
+    line(&format!("gRPC  http://{}", running.grpc_addr()));
+    match until_signalled(running, signals).await {
+        Ok(Ended::InOrder) => ExitCode::SUCCESS,
+        // The shell's convention for a process that a signal ended. Not a return: nothing is waited for any more.
+        Ok(Ended::AtOnce) => std::process::exit(130),
+        Err(error) => failure("part_ended", &error, SOFTWARE),
+    }
+}
+
+async fn demo(args: simulator::demo::Args) -> ExitCode {
+    telemetry::init(&Config { log: "warn".to_owned(), ..Config::default() });
+    let mut signals = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
+    };
+    match simulator::demo::run(&args, line, signals.next()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}

@@ -1,0 +1,20 @@
+//! The one module that prints.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where a command speaks to people"
+)]
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// One line on standard output: what was asked for.
+pub(crate) fn line(text: &str) {
+    println!("{text}");
+}
+
+/// A failure on standard error: stable code, what, where and why. Returns the exit status to end with.
+pub(crate) fn failure(code: &str, error: &dyn Display, status: u8) -> ExitCode {
+    eprintln!("error[{code}]: {error}");
+    ExitCode::from(status)
+}

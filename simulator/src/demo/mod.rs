@@ -1,0 +1,341 @@
+//! `muster demo`: a coordinator and a fleet of node processes on this machine, one command, progress, a report.
+//!
+//! The coordinator runs in this process, on free loopback ports, with its database in a fresh directory. The nodes are
+//! processes of their own. This module does what a person with curl would do: it makes a model and a run over REST,
+//! watches them, fetches every version, and tests it on samples that no node trained on.
+
+mod curve;
+mod evaluate;
+mod fleet;
+mod progress;
+mod report;
+mod task;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coordinator::{Config, Coordinator, SystemClock};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::time::Instant;
+
+use self::evaluate::{Evaluator, Score};
+use self::fleet::Fleet;
+use self::progress::{Progress, Stand};
+use self::task::Task;
+use crate::rest::{Rest, RestError};
+
+pub use self::fleet::FleetError;
+pub use self::report::{PICOJOULES_PER_SYNAPTIC_OP, Report, VersionRow};
+pub use self::task::{TaskError, navigation_artifact};
+
+/// How often the run is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The flags of `muster demo`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How many node processes to start, 1 to 200.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub nodes: u32,
+    /// Repeats a run bit for bit.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// What the fleet learns from: `navigation`, generated, or `reckon:DIR`, the chip's own recordings.
+    #[arg(long, value_name = "SOURCE", default_value = "navigation")]
+    pub data: String,
+    /// Stop after so many rounds instead of those of the task's plan.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: Option<u32>,
+    /// Write report.json and curve.svg into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Leave the coordinator running afterwards, until Ctrl-C.
+    #[arg(long)]
+    pub keep: bool,
+    /// Print the report as JSON, and nothing else.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why the demo did not end well.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    /// The data cannot be used.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// A directory or file cannot be made.
+    #[error("{what} {path}: {source}")]
+    File {
+        /// What it was for.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The coordinator cannot be started.
+    #[error("the coordinator: {0}")]
+    Coordinator(#[from] coordinator::StartError),
+    /// The coordinator gave no good answer.
+    #[error(transparent)]
+    Rest(#[from] RestError),
+    /// The fleet cannot run.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// A published version cannot be evaluated.
+    #[error("version {number} cannot be evaluated: {why}")]
+    Evaluation {
+        /// Its number.
+        number: u64,
+        /// Why.
+        why: String,
+    },
+    /// The run failed.
+    #[error("the run failed: {0}")]
+    Run(String),
+    /// Somebody pressed Ctrl-C, or ended this process.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl DemoError {
+    /// A stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Task(error) => error.code(),
+            Self::File { .. } => "file_not_writable",
+            Self::Coordinator(error) => error.code(),
+            Self::Rest(_) => "coordinator_unreachable",
+            Self::Fleet(FleetError::Start { .. }) => "node_not_started",
+            Self::Fleet(FleetError::Failing { .. }) => "node_failing",
+            Self::Evaluation { .. } => "version_not_evaluated",
+            Self::Run(_) => "run_failed",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// What the process should exit with: 130, as shells tell an interruption, the rest as sysexits.h.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Task(_) => 66,
+            Self::File { .. } => 73,
+            Self::Coordinator(error) => error.exit_code(),
+            Self::Rest(_) => 69,
+            Self::Fleet(_) | Self::Evaluation { .. } | Self::Run(_) => 70,
+            Self::Stopped => 130,
+        }
+    }
+}
+
+/// Runs the demo. `say` gets what belongs on standard output; progress goes to standard error. `stop` completes when
+/// the demo shall end early; whatever happens, no process is left.
+///
+/// # Errors
+/// [`DemoError`] says what went wrong.
+pub async fn run(
+    args: &Args,
+    say: impl Fn(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<(), DemoError> {
+    let task = Task::new(&args.data, args.seed, args.nodes, args.rounds)?;
+    if let Some(dir) = &args.report {
+        // Before the work, not after it.
+        make_dir("report directory", dir)?;
+    }
+    let program = std::env::current_exe().map_err(|source| DemoError::File {
+        what: "program",
+        path: "muster".into(),
+        source,
+    })?;
+    let dir = tempfile::Builder::new().prefix("muster-demo-").tempdir().map_err(|source| {
+        DemoError::File { what: "directory", path: std::env::temp_dir(), source }
+    })?;
+
+    let begin = Instant::now();
+    let mut progress = Progress::new(args.json);
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = Config {
+        data_dir: dir.path().join("coordinator"),
+        http_listen: free,
+        grpc_listen: free,
+        ..Config::default()
+    };
+    let coordinator = Coordinator::start(config, Arc::new(SystemClock::new())).await?;
+    let http = format!("http://{}", coordinator.http_addr());
+    let grpc = format!("http://{}", coordinator.grpc_addr());
+    progress.say(&format!("coordinator at {http}, {} nodes learn {}", args.nodes, task.name));
+
+    tokio::pin!(stop);
+    let result = match Fleet::start(&program, &grpc, &dir.path().join("nodes"), task.nodes.clone())
+    {
+        Err(error) => Err(error.into()),
+        Ok(mut fleet) => {
+            let rest = Rest::new(&http);
+            let result = tokio::select! {
+                biased;
+                () = &mut stop => Err(DemoError::Stopped),
+                result = watch(&rest, &task, &mut fleet, &mut progress, begin) => result,
+            };
+            progress.finish();
+            fleet.end().await;
+            result
+        }
+    };
+    let result = match result {
+        Ok(outcome) => finish(args, &task, outcome, &http, &say),
+        Err(error) => Err(error),
+    };
+    if result.is_ok() && args.keep {
+        progress.say(&format!("the coordinator keeps running at {http}; Ctrl-C ends it"));
+        stop.await;
+    }
+    coordinator.shutdown().await;
+    result
+}
+
+/// What came of the run.
+struct Outcome {
+    plan: Value,
+    reproducible: bool,
+    restarts: u32,
+    wall_s: f64,
+    versions: Vec<Value>,
+    scores: BTreeMap<u64, Score>,
+}
+
+/// Makes model and run, watches until the run has ended and every version is evaluated.
+async fn watch(
+    rest: &Rest,
+    task: &Task,
+    fleet: &mut Fleet,
+    progress: &mut Progress,
+    begin: Instant,
+) -> Result<Outcome, DemoError> {
+    rest.create_model(task.name, &task.artifact).await?;
+    let run: Value = rest.post("/v1/runs", &json!({"model": task.name, "plan": task.plan})).await?;
+    let run_path = format!("/v1/runs/{}", run["id"]);
+    let mut evaluator = Evaluator::start(task.test.clone());
+    let mut stand =
+        Stand { rounds: task.rounds.into(), goal: task.nodes.len() as u64, ..Stand::default() };
+    let mut asked = 0;
+    loop {
+        stand.restarts += fleet.revive()?;
+        let run: Value = rest.get(&run_path).await?;
+        stand.published = run["rounds_published"].as_u64().unwrap_or(0);
+        stand.updates = run["round"]["updates"].as_u64().unwrap_or(0);
+        stand.elapsed = begin.elapsed();
+        while asked < run["latest_version"].as_u64().unwrap_or(0) {
+            asked += 1;
+            let path = format!("/v1/models/{}/versions/{asked}/artifact", task.name);
+            evaluator.ask(asked, rest.bytes(&path).await?);
+        }
+        evaluator.collect()?;
+        stand.accuracy = evaluator.latest();
+        progress.show(&stand);
+        let ended = match run["state"].as_str() {
+            Some("completed") => true,
+            Some("failed") => {
+                return Err(DemoError::Run(run["reason"].as_str().unwrap_or("unknown").to_owned()));
+            }
+            _ => false,
+        };
+        if ended && evaluator.done() {
+            let list: Value =
+                rest.get(&format!("/v1/models/{}/versions?limit=1000", task.name)).await?;
+            return Ok(Outcome {
+                plan: run["plan"].clone(),
+                reproducible: run["reproducible"] == true && stand.restarts == 0,
+                restarts: stand.restarts,
+                wall_s: begin.elapsed().as_secs_f64(),
+                versions: list["items"].as_array().cloned().unwrap_or_default(),
+                scores: evaluator.end(),
+            });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn finish(
+    args: &Args,
+    task: &Task,
+    outcome: Outcome,
+    http: &str,
+    say: &impl Fn(&str),
+) -> Result<(), DemoError> {
+    let number = |version: &Value, key: &str| version[key].as_u64().unwrap_or(0);
+    let rows: Vec<VersionRow> = outcome
+        .versions
+        .iter()
+        .map(|version| VersionRow {
+            number: number(version, "number"),
+            digest: version["digest"].as_str().unwrap_or_default().to_owned(),
+            parent: version["parent"].as_u64(),
+            accuracy: outcome.scores.get(&number(version, "number")).map_or(0.0, Score::accuracy),
+            updates: number(version, "updates"),
+            bytes_up: number(version, "bytes_up"),
+            bytes_down: number(version, "bytes_down"),
+            energy_nj: report::energy_nj(
+                number(version, "synaptic_ops"),
+                number(version, "updates"),
+            ),
+        })
+        .collect();
+    let report = Report {
+        seed: args.seed,
+        task: task.name.to_owned(),
+        nodes: task.nodes.len(),
+        plan: outcome.plan,
+        reproducible: outcome.reproducible,
+        restarts: outcome.restarts,
+        test_samples: task.test.len(),
+        wall_s: outcome.wall_s,
+        final_accuracy: rows.last().map_or(0.0, |row| row.accuracy),
+        versions: rows,
+    };
+    if let Some(dir) = &args.report {
+        report.write(dir).map_err(|source| DemoError::File {
+            what: "report in",
+            path: dir.clone(),
+            source,
+        })?;
+    }
+    if args.json {
+        say(report.json().trim_end());
+        return Ok(());
+    }
+    say(report.table().trim_end());
+    let repeats = if report.reproducible {
+        format!("repeats bit for bit with --seed {}", report.seed)
+    } else {
+        "not reproducible: a deadline or a restarted node took part".to_owned()
+    };
+    say(&format!(
+        "\n{:.1} % of {} unseen samples after {:.1} s; {repeats}",
+        report.final_accuracy * 100.0,
+        report.test_samples,
+        report.wall_s
+    ));
+    if let Some(dir) = &args.report {
+        say(&format!("report.json and curve.svg are in {}", dir.display()));
+    }
+    if args.keep {
+        say(&format!("look at {http}/v1/models/{}/versions", task.name));
+    } else {
+        say("run it with --keep to look around with curl afterwards");
+    }
+    Ok(())
+}
+
+fn make_dir(what: &'static str, path: &std::path::Path) -> Result<(), DemoError> {
+    std::fs::create_dir_all(path).map_err(|source| DemoError::File {
+        what,
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,13 @@
+//! Fleets of real agents against the real coordinator, and what is said about them afterwards.
+//!
+//! [`demo`] is the one there is so far: a coordinator and node processes on this machine, one command, a report. The
+//! nodes are the agent that devices run, the coordinator is the one that people operate, and between them is the real
+//! protocol over real sockets; nothing is simulated but the sensor.
+//!
+//! What this crate does not do: it trains nothing itself and never touches the coordinator's database; it asks over
+//! REST as any tool would. Only `muster` and the tests may import it.
+
+pub mod demo;
+mod rest;
+
+pub use rest::{Rest, RestError};

@@ -1,0 +1,10 @@
+//! End to end: real processes, real sockets, one file per behaviour.
+//!
+//! This is a test target of the package `muster`, so that cargo builds the binary it tests and says where it is.
+
+mod bad_input;
+mod crash;
+mod demo;
+mod python;
+mod support;
+mod tidy;

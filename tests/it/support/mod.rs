@@ -1,0 +1,5 @@
+//! What the end-to-end tests share.
+
+pub(crate) mod fixture;
+pub(crate) mod process;
+pub(crate) mod require;

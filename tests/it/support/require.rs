@@ -1,0 +1,15 @@
+//! Skipping, honestly: a skip is printed, and is a failure where `MUSTER_REQUIRE` names what is missing.
+
+/// Says that test `name` is skipped because `what` is missing.
+///
+/// # Panics
+/// When `MUSTER_REQUIRE` holds `what`.
+pub(crate) fn skip(name: &str, what: &str, why: &str) {
+    println!("SKIPPED {name}: {why}");
+    let required = std::env::var_os("MUSTER_REQUIRE").unwrap_or_default();
+    let required = required.to_string_lossy();
+    assert!(
+        !required.split(',').any(|word| word.trim() == what),
+        "{name} was skipped ({why}), MUSTER_REQUIRE={required}"
+    );
+}
