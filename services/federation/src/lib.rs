@@ -2,7 +2,7 @@
 //!
 //! An update's life, as this crate sees it. A node receives a [`TrainOrder`] for a [`RoundRef`], learns, and offers a
 //! [`Candidate`]. [`admission::judge`] says whether it counts. What counts is folded into an exact integer
-//! [`aggregate::Sum`]. [`round::decide`] says when the round is over, [`aggregate::fedavg`] moves the master copy of
+//! [`aggregate::Sum`]. [`round::decide`] says when the round is over, [`aggregate::advance`] moves the master copy of
 //! the weights, and [`aggregate::publish`] rounds it to the next [`Artifact`], whose [`Digest`] names the version.
 //!
 //! What this crate does not do: no I/O, no clock, no random source, no wire or database format but the artifact's own

@@ -69,7 +69,7 @@ fn draw(report: &Report, out: &mut String) -> std::fmt::Result {
         level += 0.1;
     }
     let step = ((last - first) / 8).max(1);
-    for number in (first..=last).filter(|number| (number - first) % step == 0) {
+    for number in (first..=last).filter(|number| (number - first).is_multiple_of(step)) {
         writeln!(
             out,
             r##"<text x="{:.1}" y="{:.1}" text-anchor="middle" fill="#6b6a67">{number}</text>"##,
