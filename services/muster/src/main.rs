@@ -12,7 +12,7 @@ use print::{failure, line};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use agent::learner::{Weights, reckon_artifact};
 use federation::Artifact;
 use serde_json::{Value, json};
+use tasks::navigation::plan::{FLEET, Plan, RECORDINGS};
 use tasks::navigation::{self, Stream};
 use tasks::random::derive;
 use tasks::{Sample, aer};
@@ -114,15 +115,12 @@ impl Task {
         nodes: u32,
         rounds: Option<u32>,
     ) -> Result<Self, TaskError> {
-        let (recipe, specs, test) = if data == "navigation" {
+        let (recipe, specs, test): (_, _, Arc<[Sample]>) = if data == "navigation" {
             let test = Stream::new(derive(seed, &[TEST]));
             let spec =
                 |node: u32| format!("navigation:seed={}", derive(seed, &[NODES, node.into()]));
-            {
-                let test: Arc<[Sample]> =
-                    (0..TEST_SAMPLES).map(|index| test.sample(index)).collect();
-                (GENERATED, specs(nodes, spec), test)
-            }
+            let test = (0..TEST_SAMPLES).map(|index| test.sample(index)).collect();
+            (FLEET, specs(nodes, spec), test)
         } else if let Some(dir) = data.strip_prefix("reckon:") {
             let train = Path::new(dir).join("dataset_cueAcc_train.dat");
             let samples = read(&train)?.len();
@@ -131,7 +129,7 @@ impl Task {
             }
             let spec = |node: u32| format!("aer:{},part={}/{nodes}", train.display(), node - 1);
             let test = read(&Path::new(dir).join("dataset_cueAcc_test.dat"))?;
-            (RECORDED, specs(nodes, spec), Arc::from(test))
+            (RECORDINGS, specs(nodes, spec), Arc::from(test))
         } else {
             return Err(TaskError::Source { got: data.to_owned() });
         };
@@ -159,7 +157,7 @@ fn specs(nodes: u32, data: impl Fn(u32) -> String) -> Vec<NodeSpec> {
 }
 
 /// The plan: every node takes part in every round; a round goes on without a third of them rather than not at all.
-fn plan(recipe: &Recipe, nodes: &[NodeSpec], rounds: u32, seed: u64) -> Value {
+fn plan(recipe: &Plan, nodes: &[NodeSpec], rounds: u32, seed: u64) -> Value {
     let names: Vec<_> = nodes.iter().map(|node| &node.name).collect();
     let quorum = (names.len() * 2).div_ceil(3);
     let schedule: Vec<_> = recipe
@@ -198,50 +196,3 @@ fn plan(recipe: &Recipe, nodes: &[NodeSpec], rounds: u32, seed: u64) -> Value {
         "reproducible": true,
     })
 }
-
-#[derive(Clone, Debug)]
-struct Step {
-    from_round: u32,
-    registers: &'static [(&'static str, u32)],
-}
-struct Recipe {
-    rounds: u32,
-    samples: u32,
-    epochs: u32,
-    server_learning_rate: f64,
-    schedule: &'static [Step],
-}
-macro_rules! lr {
-    ($r:expr,$a:expr,$b:expr,$c:expr) => {
-        Step {
-            from_round: $r,
-            registers: &[
-                ("SPI_LR_P_WINP", $a),
-                ("SPI_LR_P_WREC", $b),
-                ("SPI_LR_P_WOUT", $c),
-                ("SPI_REGUL_MODE", 0),
-            ],
-        }
-    };
-}
-const GENERATED: Recipe = Recipe {
-    rounds: 24,
-    samples: 10,
-    epochs: 1,
-    server_learning_rate: 1.5,
-    schedule: &[
-        lr!(1, 9, 9, 14),
-        lr!(8, 8, 8, 13),
-        lr!(11, 7, 7, 12),
-        lr!(14, 6, 6, 11),
-        lr!(17, 5, 5, 10),
-        lr!(20, 4, 4, 9),
-    ],
-};
-const RECORDED: Recipe = Recipe {
-    rounds: 12,
-    samples: 10,
-    epochs: 1,
-    server_learning_rate: 1.5,
-    schedule: &[lr!(1, 9, 9, 14), lr!(6, 8, 8, 13), lr!(9, 7, 7, 12)],
-};
