@@ -1,7 +1,7 @@
 //! End to end: real processes, real sockets, one file per behaviour.
 //!
 //! This is a test target of the package `muster`, so that cargo builds the binary it tests and says where it is.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod bad_input;
 mod crash;

@@ -34,22 +34,26 @@ fn shipped() -> PathBuf {
 /// `path` below the shared data, or `None` with a word about it where that is not there.
 fn shared(path: &str) -> Option<PathBuf> {
     let required = std::env::var_os("MUSTER_REQUIRE").unwrap_or_default();
-    shared_below(&project().join("../shared/reckon"), path, &required.to_string_lossy())
+    let found =
+        shared_below(&project().join("../shared/reckon"), path, &required.to_string_lossy());
+    if let Err(why) = &found {
+        // Not `println`, which a passing test swallows.
+        let line = format!("SKIPPED {path}: {why}\n");
+        std::io::stdout().write_all(line.as_bytes()).unwrap();
+    }
+    found.ok()
 }
 
-/// `path` below `dir`; if it is not there, `None`, or a failure if the list `required` has the word
-/// `data`.
-fn shared_below(dir: &Path, path: &str, required: &str) -> Option<PathBuf> {
+/// `path` below `dir`; if it is not there, why, or a failure if the list `required` has the word `data`.
+fn shared_below(dir: &Path, path: &str, required: &str) -> Result<PathBuf, String> {
     let full = dir.join(path);
     if full.exists() {
-        return Some(full);
+        return Ok(full);
     }
+    let why = format!("{} is not there", full.display());
     let required = required.split(',').any(|word| word.trim() == "data");
-    assert!(!required, "{path}: {} is not there, and MUSTER_REQUIRE asks for data", full.display());
-    // Not `eprintln`, which a passing test swallows.
-    let line = format!("SKIPPED {path}: {} is not there\n", full.display());
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    None
+    assert!(!required, "{path}: {why}, and MUSTER_REQUIRE asks for data");
+    Err(why)
 }
 
 /// Every directory below `dir` with a `config.txt`.
@@ -166,12 +170,13 @@ fn the_data_of_the_project_are_the_recorded_ones() {
 #[test]
 fn shared_data_may_be_absent_unless_required() {
     let nowhere = Path::new("/nowhere");
-    assert_eq!(shared_below(nowhere, "an_example_of_skipping", "net, database"), None);
-    assert_eq!(shared_below(&shipped(), "README.md", "data"), Some(shipped().join("README.md")));
+    let why = "/nowhere/golden is not there".to_owned();
+    assert_eq!(shared_below(nowhere, "golden", "net, database"), Err(why));
+    assert_eq!(shared_below(&shipped(), "README.md", "data"), Ok(shipped().join("README.md")));
 }
 
 #[test]
 #[should_panic(expected = "MUSTER_REQUIRE asks for data")]
 fn shared_data_that_are_required_are_missed() {
-    shared_below(Path::new("/nowhere"), "golden", "net, data");
+    shared_below(Path::new("/nowhere"), "golden", "net, data").unwrap_or_default();
 }
