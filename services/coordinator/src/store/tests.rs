@@ -1,12 +1,15 @@
 //! The store on a real file: every query, every refusal to open, and what happens when a write goes wrong.
 
+use std::future::poll_fn;
 use std::path::Path;
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use federation::{
     Digest, Evaluation, ModelName, RefusalCode, RunId, Settled as Fate, Timestamp, limits,
 };
 use sqlx::{Connection, SqliteConnection};
+use tokio::sync::oneshot;
 
 use super::{Created, Fault, NewRun, NotStarted, OpenError, RunState, Store, StoreError, Which};
 use crate::testing::{World, artifact, enrolment, fleet, plan, update};
@@ -303,12 +306,32 @@ async fn a_panic_or_a_fault_in_a_transaction_rolls_it_back_and_the_next_one_work
     assert_eq!(store.nodes(String::new(), 10).await.unwrap().len(), 2);
 }
 
+/// Polls `work` exactly once.
+async fn poll_once<F: Future>(mut work: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_stop_its_transaction() {
     let world = World::new().await;
     let store = &world.core.store;
-    let enrol = store.enrol(enrolment("a"), NOW);
-    assert!(tokio::time::timeout(Duration::ZERO, enrol).await.is_err(), "polled once, dropped");
+    // The writer is held, so that the enrolment can only be queued behind it when its caller goes.
+    let (release, held) = oneshot::channel::<()>();
+    let mut hold = pin!(store.write("hold", async move |_: &mut SqliteConnection| {
+        held.await.unwrap();
+        Ok(())
+    }));
+    assert!(poll_once(hold.as_mut()).await.is_none());
+    {
+        let mut enrol = pin!(store.enrol(enrolment("a"), NOW));
+        assert!(poll_once(enrol.as_mut()).await.is_none(), "queued, and its caller hangs up");
+    }
+    release.send(()).unwrap();
+    hold.await.unwrap();
     store.keep_time(vec![], vec![]).await.unwrap();
     assert!(store.node("a".parse().unwrap()).await.unwrap().is_some());
 }
