@@ -22,13 +22,13 @@ pub(super) fn excite(job: &mut Excitation<'_>) {
             1 => columns::<1>(job, first),
             2 => columns::<2>(job, first),
             3 => columns::<3>(job, first),
-            4..8 => columns::<4>(job, first),
-            _ => {
-                columns::<8>(job, first);
-                first += 4;
-            }
+            4 => columns::<4>(job, first),
+            5 => columns::<5>(job, first),
+            6 => columns::<6>(job, first),
+            7 => columns::<7>(job, first),
+            _ => columns::<8>(job, first),
         }
-        first += 4;
+        first += 8;
     }
 }
 
