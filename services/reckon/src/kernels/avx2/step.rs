@@ -13,14 +13,16 @@ use crate::step::Step;
 pub(super) fn extend(streams: &mut Streams, counts: &[usize; 5]) {
     for (stream, &count) in streams.iter_mut().zip(counts) {
         let making = stream.make();
-        for first in (0..count).step_by(8) {
-            let mut made = _mm256_setzero_si256();
-            for from in making.from {
-                let words = making.words[from + first..].first_chunk();
-                made = _mm256_xor_si256(made, load_u32(words.expect("room was made")));
-            }
-            let to = making.words[making.to + first..].first_chunk_mut();
-            store_u32(to.expect("room was made"), made);
+        // No lag is below 128, so that what is made now depends on words before it only.
+        let whole = count.next_multiple_of(8);
+        let (known, coming) = making.words.split_at_mut(making.to);
+        let [a, b, c] = making.from;
+        let [a, b, c] = [&known[a..a + whole], &known[b..b + whole], &known[c..c + whole]];
+        let [a, b, c] = [a.as_chunks().0, b.as_chunks().0, c.as_chunks().0];
+        let coming = coming[..whole].as_chunks_mut().0;
+        for (((made, a), b), c) in coming.iter_mut().zip(a).zip(b).zip(c) {
+            let ab = _mm256_xor_si256(load_u32(a), load_u32(b));
+            store_u32(made, _mm256_xor_si256(ab, load_u32(c)));
         }
     }
 }
@@ -29,12 +31,13 @@ pub(super) fn extend(streams: &mut Streams, counts: &[usize; 5]) {
 #[target_feature(enable = "avx2")]
 pub(super) fn blocks(step: &mut Step<'_, '_>) {
     let neurons = &mut *step.neurons;
-    let words = step.words.map(|words| words.as_chunks::<8>().0);
+    let [membrane, input, recurrent, output] = step.words;
     let kept = _mm256_set1_epi16(if step.reset_to_zero { 0 } else { -1 });
     let trace_width = _mm256_set1_epi16(0xFFF);
     let kappa = _mm256_set1_epi16(step.kappa << 5);
 
-    let groups = words[0].iter().zip(words[1]).zip(words[2]).zip(words[3]);
+    let groups = membrane.as_chunks().0.iter().zip(input.as_chunks().0);
+    let groups = groups.zip(recurrent.as_chunks().0).zip(output.as_chunks().0);
     for (group, (((membrane, input), recurrent), output)) in
         groups.enumerate().take(2 * step.blocks)
     {
