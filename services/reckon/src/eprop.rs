@@ -6,11 +6,13 @@
 //! hidden matrix per slot (the pre phase). Every update is at most one unit, applied when a random
 //! word does not exceed the magnitude of the wanted change ([`crate::update`]).
 
+use core::ops::Range;
+
 use crate::fixed::{count, saturate16};
+use crate::kernels::Kernels;
 use crate::lfsr::{OutputRowGenerator, RowGenerator};
 use crate::memory::{LANES, Lanes, Learning, Neurons, PairWord, WeightLanes, Weights};
 use crate::settings::{MatrixSettings, Settings};
-use crate::update::{Drive, change_outputs};
 
 /// The three generators of weight updates.
 #[derive(Debug, Clone)]
@@ -55,10 +57,92 @@ pub(crate) fn output_errors(
     errors
 }
 
+/// A row of weights that a pass may change: its number, and the presynaptic trace of its slot, as
+/// learning uses it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Row {
+    pub(crate) index: u32,
+    /// 0..=4095; of an output row 1..=1023.
+    pub(crate) trace: i32,
+}
+
+/// What [`Kernels::signals`] works on: the 16 neurons of a group.
+#[derive(Debug)]
+pub(crate) struct SignalJob<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) errors: &'a Lanes,
+    pub(crate) potential: &'a Lanes,
+    pub(crate) recurrent_trace: &'a Lanes,
+    /// The neurons' output weights; rows of lanes that are no neurons are 0.
+    pub(crate) rows: &'a [WeightLanes; LANES],
+    /// To be filled: `L`, unless no hidden matrix learns; then it is to be 0.
+    pub(crate) signal: &'a mut Lanes,
+    /// To be filled: `h`.
+    pub(crate) slope: &'a mut Lanes,
+    /// To be filled if [`Settings::regularising`]: `g`.
+    pub(crate) excess: &'a mut Lanes,
+}
+
+/// What [`Kernels::change_outputs`] works on.
+#[derive(Debug)]
+pub(crate) struct OutputJob<'a> {
+    pub(crate) settings: &'a Settings,
+    /// 0 above nO.
+    pub(crate) errors: &'a Lanes,
+    pub(crate) matrix: &'a mut [WeightLanes],
+    /// The rows to change, in order; no trace is 0.
+    pub(crate) rows: &'a [Row],
+    pub(crate) generator: &'a mut OutputRowGenerator,
+}
+
+/// What [`Kernels::change_hidden`] works on: one hidden matrix, its columns in groups of 16 and in
+/// each group its rows.
+#[derive(Debug)]
+pub(crate) struct HiddenJob<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) matrix_settings: &'a MatrixSettings,
+    pub(crate) learning: &'a Learning<'a>,
+    /// Rows of `groups` groups.
+    pub(crate) matrix: &'a mut [WeightLanes],
+    pub(crate) groups: usize,
+    pub(crate) rows: Rows<'a>,
+    pub(crate) generator: &'a mut RowGenerator,
+}
+
+/// The rows of a hidden matrix as a pass sees them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// Every row, in order; empty where regularisation is off.
+    pub(crate) all: &'a [Row],
+    /// The rows with a trace, in order: the only ones visited in a group where nobody is too active.
+    pub(crate) active: &'a [Row],
+    /// Where in `active` the row numbers reach 0, 16, 32 and so on.
+    pub(crate) starts: &'a [usize; LANES + 1],
+    /// The matrix is the recurrent one, where a neuron meets itself.
+    pub(crate) recurrent: bool,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows that are visited in a group of columns, and where among them those of the group's
+    /// own neurons are. `quiet`: nobody in the group is too active.
+    #[inline]
+    pub(crate) fn visited(&self, group: usize, quiet: bool) -> (&'a [Row], Range<usize>) {
+        let (rows, starts) = if quiet {
+            (self.active, [self.starts[group], self.starts[group.saturating_add(1)]])
+        } else {
+            let first = group.saturating_mul(LANES);
+            (self.all, [first, first.saturating_add(LANES)])
+        };
+        let [from, to] = starts.map(|start| start.min(rows.len()));
+        (rows, if self.recurrent { from..to } else { 0..0 })
+    }
+}
+
 /// What a pass reads and writes. The neurons, `stale` and `errors` stay as they are.
 #[derive(Debug)]
 pub(crate) struct Pass<'a, 'm> {
     pub(crate) settings: &'a Settings,
+    pub(crate) kernels: &'a Kernels,
     pub(crate) neurons: &'a Neurons<'m>,
     pub(crate) weights: &'a mut Weights<'m>,
     pub(crate) learning: &'a mut Learning<'m>,
@@ -73,102 +157,131 @@ pub(crate) struct Pass<'a, 'm> {
 }
 
 impl Pass<'_, '_> {
+    /// The chip takes the groups of columns one after the other and the phases of each in turn.
+    /// What a phase reads is either constant during the pass or its own, so that here one kind of
+    /// work goes after the other: only the order within each matrix counts.
     pub(crate) fn run(&mut self) -> Learned {
+        for group in 0..self.weights.groups {
+            self.signals(group);
+        }
         let mut weights_drawn = 0_u64;
-        for group in 0..=self.settings.last_recurrent >> 4 {
-            weights_drawn = weights_drawn.saturating_add(self.post_phase(group));
-            if self.settings.hidden_learns() {
-                weights_drawn = weights_drawn.saturating_add(self.pre_phase(group));
-            }
+        if self.settings.output_learns && self.target_valid {
+            weights_drawn = self.change_outputs();
+        }
+        if self.settings.hidden_learns() {
+            let input = self.change_hidden(&self.settings.input, false);
+            let recurrent = self.change_hidden(&self.settings.recurrent, true);
+            weights_drawn = weights_drawn
+                .saturating_add(input.saturating_add(recurrent).saturating_mul(count(LANES)));
         }
         Learned { cycles: cycles(self.settings), weights_drawn }
     }
 
-    /// SPEC 6.2 (a): the 16 neurons of `group`, whose numbers may run past the last one.
-    fn post_phase(&mut self, group: usize) -> u64 {
-        let mut weights_drawn = 0;
-        for lane in 0..LANES {
-            let neuron = group << 4 | lane;
-            let side = lane & 1;
-            let word = self.word(neuron >> 1);
-            self.learning.slope[group][lane] = slope(word.potential[side], self.settings);
-            if self.settings.regularising {
-                let trace = word.recurrent_trace[side] >> self.settings.recurrent.trace_shift;
-                self.learning.excess[group][lane] =
-                    trace.saturating_sub(self.settings.trace_floor).max(0);
+    /// SPEC 6.2 (a) without the weights: the 16 neurons of `group`, whose numbers may run past the
+    /// last one.
+    fn signals(&mut self, group: usize) {
+        let neurons = self.neurons;
+        let seen = group << 4 | (LANES - 1) <= self.settings.last_scanned | 1 && self.sees_all();
+        let mut copies = [[0; LANES]; 2];
+        let (potential, recurrent_trace) = if seen {
+            (&neurons.potential[group], &neurons.recurrent_trace[group])
+        } else {
+            let [potentials, traces] = &mut copies;
+            for (lane, (potential, trace)) in potentials.iter_mut().zip(traces).enumerate() {
+                let word = self.word((group << 4 | lane) >> 1);
+                *potential = word.potential[lane & 1];
+                *trace = word.recurrent_trace[lane & 1];
             }
-            let row = self.weights.output.get_mut(neuron);
-            self.learning.signal[group][lane] = match &row {
-                Some(row) if self.settings.hidden_learns() => {
-                    signal(self.errors, row, self.settings)
-                }
-                _ => 0,
-            };
-            if let Some(row) = row
-                && self.settings.output_learns
-                && self.target_valid
-            {
-                let trace = word.output_trace[side] >> self.settings.output_trace_shift;
-                if trace != 0 {
-                    let outputs = self.settings.last_output.saturating_add(1);
-                    let random = self.generators.output.draw(outputs);
-                    change_outputs(row, self.errors, trace, self.settings.output_rate, &random);
-                    weights_drawn = count(outputs).saturating_add(weights_drawn);
-                }
-            }
-        }
-        weights_drawn
+            (&copies[0], &copies[1])
+        };
+        let learning = &mut *self.learning;
+        (self.kernels.signals)(&mut SignalJob {
+            settings: self.settings,
+            errors: self.errors,
+            potential,
+            recurrent_trace,
+            rows: &self.weights.output.as_chunks().0[group],
+            signal: &mut learning.signal[group],
+            slope: &mut learning.slope[group],
+            excess: &mut learning.excess[group],
+        });
     }
 
-    /// SPEC 6.2 (b): the rows of both matrices, as far as they lie in the columns of `group`. The
-    /// chip takes the two matrices in turns; they share nothing that changes, so here they go one
-    /// after the other.
-    fn pre_phase(&mut self, group: usize) -> u64 {
-        let Settings { input, recurrent, last_input, last_recurrent, .. } = self.settings;
-        let groups = self.weights.groups;
-        let mut rows = 0_u64;
-        if let Some(drive) = self.drive(group, input) {
-            for pre in 0..=*last_input {
-                let trace = self.trace(pre, self.neurons.input_trace, &self.stale.input_trace)
-                    >> input.trace_shift;
-                let row = &mut self.weights.input[groups.wrapping_mul(pre).wrapping_add(group)];
-                let visited = drive.change(row, trace, None, &mut self.generators.input);
-                rows = rows.wrapping_add(visited.into());
-            }
-        }
-        if let Some(drive) = self.drive(group, recurrent) {
-            for pre in 0..=*last_recurrent {
-                let stale = &self.stale.recurrent_trace;
-                let trace =
-                    self.trace(pre, self.neurons.recurrent_trace, stale) >> recurrent.trace_shift;
-                let row = &mut self.weights.recurrent[groups.wrapping_mul(pre).wrapping_add(group)];
-                let own = (pre >> 4 == group).then_some(pre & 15);
-                let visited = drive.change(row, trace, own, &mut self.generators.recurrent);
-                rows = rows.wrapping_add(visited.into());
-            }
-        }
-        rows.saturating_mul(count(LANES))
+    /// SPEC 6.2 (a), the output weights of all neurons.
+    fn change_outputs(&mut self) -> u64 {
+        let last = self.settings.last_recurrent;
+        let shift = self.settings.output_trace_shift;
+        let mut rows = [Row::default(); 256];
+        let filter = self.filter(self.stale.output_trace);
+        let traces = &self.neurons.output_trace.as_flattened()[..=last];
+        let len = filter.active(traces, 0, shift, &mut rows, 0);
+        (self.kernels.change_outputs)(&mut OutputJob {
+            settings: self.settings,
+            errors: self.errors,
+            matrix: self.weights.output,
+            rows: &rows[..len],
+            generator: &mut self.generators.output,
+        });
+        let outputs = count(self.settings.last_output).saturating_add(1);
+        count(len).saturating_mul(outputs)
     }
 
-    /// What drives the changes of one matrix in the columns of `group`; `None` if it does not
-    /// change in this pass.
-    fn drive(&self, group: usize, matrix: &MatrixSettings) -> Option<Drive> {
+    /// SPEC 6.2 (b), one matrix; returns the number of rows of 16 weights visited.
+    fn change_hidden(&mut self, matrix: &MatrixSettings, recurrent: bool) -> u64 {
         let acts = self.target_valid || self.settings.every_step && matrix.regularised;
-        (matrix.learns && acts).then(|| {
-            let learning = &self.learning;
-            Drive::new(
-                &learning.signal[group],
-                &learning.slope[group],
-                &learning.excess[group],
-                matrix,
-                self.settings,
-            )
+        if !(matrix.learns && acts) {
+            return 0;
+        }
+        let settings = self.settings;
+        let (last, field, stale) = if recurrent {
+            (settings.last_recurrent, &*self.neurons.recurrent_trace, self.stale.recurrent_trace)
+        } else {
+            (settings.last_input, &*self.neurons.input_trace, self.stale.input_trace)
+        };
+        let filter = self.filter(stale);
+        let traces = &field.as_flattened()[..=last];
+        let mut active = [Row::default(); 256];
+        let mut starts = [0; LANES + 1];
+        let mut len = 0;
+        for (group, traces) in traces.chunks(LANES).enumerate() {
+            len = filter.active(traces, group << 4, matrix.trace_shift, &mut active, len);
+            starts[group.saturating_add(1)..].fill(len);
+        }
+        let mut all = [Row::default(); 256];
+        let all = if settings.regularising {
+            for (index, (row, &trace)) in all.iter_mut().zip(traces).enumerate() {
+                *row = filter.row(index, trace, matrix.trace_shift);
+            }
+            &all[..traces.len()]
+        } else {
+            &[]
+        };
+        let weights = &mut *self.weights;
+        let groups = weights.groups;
+        let (matrix_weights, generator) = if recurrent {
+            (weights.recurrent_mut(), &mut self.generators.recurrent)
+        } else {
+            (weights.input_mut(), &mut self.generators.input)
+        };
+        (self.kernels.change_hidden)(&mut HiddenJob {
+            settings,
+            matrix_settings: matrix,
+            learning: self.learning,
+            matrix: matrix_weights,
+            groups,
+            rows: Rows { all, active: &active[..len], starts: &starts, recurrent },
+            generator,
         })
     }
 
-    /// The word of pair `pair`, as this pass sees it: raw, whether or not the sample has written
-    /// it. Pairs beyond the last one are not read, and leave the word of the last one in place.
+    /// Whether this pass reads the neuron memory: raw, whether or not the sample has written it.
     /// Only the flag of pair 0, at which the address of the flags stands, can hide it.
+    fn sees_all(&self) -> bool {
+        self.neurons.written & 1 == 1 && self.target_valid
+    }
+
+    /// The word of pair `pair`, as this pass sees it. Pairs beyond the last one are not read, and
+    /// leave the word of the last one in place.
     fn word(&self, pair: usize) -> PairWord {
         if self.neurons.written & 1 == 0 {
             PairWord::default()
@@ -179,15 +292,68 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// One trace of slot `slot`, under the same rules.
-    fn trace(&self, slot: usize, field: &[Lanes], stale: &[i16; 2]) -> i16 {
-        if self.neurons.written & 1 == 0 {
-            0
-        } else if self.target_valid {
-            field.as_flattened()[slot]
+    /// The traces as this pass sees them, under the same rules.
+    fn filter(&self, stale: [i16; 2]) -> Filter {
+        if self.sees_all() {
+            Filter { keep: -1, instead: [0; 2] }
+        } else if self.neurons.written & 1 == 1 {
+            Filter { keep: 0, instead: stale }
         } else {
-            stale[slot & 1]
+            Filter { keep: 0, instead: [0; 2] }
         }
+    }
+}
+
+/// What makes a trace in the neuron memory what a pass sees of it.
+#[derive(Clone, Copy)]
+struct Filter {
+    /// All ones, or 0 if the memory is not read.
+    keep: i16,
+    /// Instead, by side of the pair; 0 if it is.
+    instead: [i16; 2],
+}
+
+impl Filter {
+    #[inline]
+    fn row(self, index: usize, trace: i16, shift: u32) -> Row {
+        let trace = (trace & self.keep | self.instead[index & 1]) >> shift;
+        Row { index: u32::try_from(index).expect("at most 256 rows"), trace: trace.into() }
+    }
+
+    /// Puts the rows with a trace into `rows` from `len` on; returns where they end. The traces are
+    /// those of the slots from `first` on.
+    #[inline]
+    fn active(
+        self,
+        traces: &[i16],
+        first: usize,
+        shift: u32,
+        rows: &mut [Row; 256],
+        mut len: usize,
+    ) -> usize {
+        for (index, &trace) in (first..).zip(traces) {
+            // Not a branch, which would be hard to foresee: the place is taken or used again.
+            let row = self.row(index, trace, shift);
+            rows[len & 255] = row;
+            len = len.wrapping_add(usize::from(row.trace != 0));
+        }
+        len
+    }
+}
+
+/// [`Kernels::signals`] in plain code.
+pub(crate) fn signals(job: &mut SignalJob<'_>) {
+    let settings = job.settings;
+    for lane in 0..LANES {
+        job.slope[lane] = slope(job.potential[lane], settings);
+        if settings.regularising {
+            let trace = job.recurrent_trace[lane] >> settings.recurrent.trace_shift;
+            job.excess[lane] = trace.saturating_sub(settings.trace_floor).max(0);
+        }
+        job.signal[lane] = match settings.hidden_learns() {
+            true => signal(job.errors, &job.rows[lane], settings),
+            false => 0,
+        };
     }
 }
 

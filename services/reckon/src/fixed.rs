@@ -52,23 +52,24 @@ pub(crate) const fn sign5(image: u32) -> i16 {
 
 /// One leak: `value` times a fixed-point factor close to 1.0, rounded up or down.
 ///
-/// The factor comes as its distance from 1.0: `leak` = factor - 0x8000 in units of 2^-15, so that
-/// the product is a 16 x 16 bit one and the kept part is `value` plus its high half. `below` is the
-/// random word minus one, or [`NEVER_UP`] where rounding is off. `mask` is the width of the
-/// register. The result is rounded up when the 15 dropped bits reach the random word, except when
-/// the factor is exactly 1.0 or the kept part is zero. SPEC 4; srnn.v:1034-1036, 1094-1111,
-/// 1135-1157, 1188-1240.
+/// The factor comes as its distance from 1.0: `leak` = (factor - 1.0) * 2^16, so that the kept part
+/// of the product is `value` plus the high half of `value * leak`, and the dropped part, 15 bits, is
+/// at the top of the low half. `random` is the random word, likewise at the top of 16 bits, or
+/// [`NEVER_UP`] where rounding is off. `mask` is the width of the register. The result is rounded up
+/// when the dropped part reaches the random word, except when the factor is exactly 1.0 or the kept
+/// part is zero. SPEC 4; srnn.v:1034-1036, 1094-1111, 1135-1157, 1188-1240.
 #[inline(always)]
-pub(crate) fn decay(value: i16, leak: i16, below: i16, mask: i16) -> i16 {
-    let product = i32::from(value).wrapping_mul(i32::from(leak));
-    let kept = value.wrapping_add(wrap16(product >> 15)) & mask;
-    let dropped = wrap16(product & 0x7FFF);
-    let up = (dropped > below) & (kept != 0) & (leak != 0);
+pub(crate) fn decay(value: i16, leak: i32, random: u16, mask: i16) -> i16 {
+    // Bit 31 may be lost where value and leak are the least there are; only bits 0..=31 are used.
+    let product = i32::from(value).wrapping_mul(leak);
+    let kept = value.wrapping_add(wrap16(product >> 16)) & mask;
+    let dropped = low16(product.cast_unsigned());
+    let up = (dropped >= random) & (kept != 0) & (leak != 0);
     kept.wrapping_add(i16::from(up)) & mask
 }
 
-/// The value of `below` in [`decay`] that no dropped part exceeds.
-pub(crate) const NEVER_UP: i16 = i16::MAX;
+/// The random word that no dropped part reaches, since the lowest bit of that is always 0.
+pub(crate) const NEVER_UP: u16 = u16::MAX;
 
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "a test may overflow: it fails then")]
@@ -88,9 +89,9 @@ mod tests {
     fn decay_equals_the_wide_formula() {
         for alpha in (0x7000_u16..=0x8FFF).step_by(37).chain([0x8000, 0x7FFF, 0x8001]) {
             for value in (i16::MIN..=i16::MAX).step_by(211).chain([i16::MIN, -1, 0, 1, i16::MAX]) {
-                for random in [0_i16, 1, 0x1234, 0x7FFF] {
-                    let leak = alpha.wrapping_sub(0x8000).cast_signed();
-                    let got = decay(value, leak, random.wrapping_sub(1), -1);
+                for random in [0_u16, 1, 0x1234, 0x7FFF] {
+                    let leak = (i32::from(alpha) - 0x8000) * 2;
+                    let got = decay(value, leak, random << 1, -1);
                     let book =
                         decay_by_the_book(value.into(), alpha.into(), 15, random.into(), 0xFFFF);
                     assert_eq!(
@@ -107,9 +108,9 @@ mod tests {
     fn a_factor_of_seven_bits_is_the_same_operation() {
         for kappa in 0_i16..=255 {
             for value in (0_i16..1024).step_by(7).chain([1023]) {
-                for random in [0_i16, 1, 0x35, 0x7F] {
-                    let leak = wrap16((i32::from(kappa) - 128) << 8);
-                    let got = decay(value, leak, (random << 8).wrapping_sub(1), 0x3FF);
+                for random in [0_u16, 1, 0x35, 0x7F] {
+                    let leak = (i32::from(kappa) - 128) << 9;
+                    let got = decay(value, leak, random << 9, 0x3FF);
                     let book =
                         decay_by_the_book(value.into(), kappa.into(), 7, random.into(), 0x3FF);
                     assert_eq!(i64::from(got), book, "{value} * {kappa}, random {random:#x}");

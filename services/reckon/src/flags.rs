@@ -1,6 +1,8 @@
 //! One bit per slot: the spike flags and the two sets of input flags (SPEC 1; srnn.v:612-628,
 //! 1112-1132).
 
+use crate::fixed::low32;
+
 /// A set of slots 0..=255.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Flags([u64; 4]);
@@ -16,32 +18,64 @@ impl Flags {
         self.0[slot >> 6] |= 1 << (slot & 63);
     }
 
-    /// Sets the 16 flags of lane group `group` to the bits of `lanes`.
-    pub(crate) fn set_group(&mut self, group: usize, lanes: u16) {
-        let shift = (group & 3) << 4;
-        let word = &mut self.0[group >> 2];
-        *word = *word & !(0xFFFF << shift) | u64::from(lanes) << shift;
+    /// The set whose flags are the bits of `blocks`, 32 slots each.
+    pub(crate) fn from_blocks(blocks: [u32; 8]) -> Flags {
+        let [a, b, c, d] = *blocks.as_chunks().0 else { return Flags::EMPTY };
+        Flags([a, b, c, d].map(|[low, high]: [u32; 2]| u64::from(low) | u64::from(high) << 32))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0 == [0; 4]
     }
 
     /// The slots of either set.
+    #[inline]
     pub(crate) fn union(&self, other: &Flags) -> Flags {
         let [a, b, c, d] = self.0;
         let [e, f, g, h] = other.0;
         Flags([a | e, b | f, c | g, d | h])
     }
 
-    /// Number of slots in the set.
-    pub(crate) fn count(&self) -> u32 {
-        self.0.iter().map(|word| word.count_ones()).sum()
+    /// The slots of both sets.
+    #[inline]
+    pub(crate) fn both(&self, other: &Flags) -> Flags {
+        let [a, b, c, d] = self.0;
+        let [e, f, g, h] = other.0;
+        Flags([a & e, b & f, c & g, d & h])
     }
 
-    /// Removes every slot above `last`.
-    pub(crate) fn keep_up_to(&mut self, last: usize) {
-        for (index, word) in (0_usize..).zip(&mut self.0) {
+    /// The slots 0..=`last`.
+    pub(crate) fn all_up_to(last: usize) -> Flags {
+        let word = |index: usize| {
             let first = index << 6;
             let dropped = 63_usize.saturating_sub(last.saturating_sub(first));
-            *word = if first > last { 0 } else { *word & u64::MAX >> dropped };
-        }
+            if first > last { 0 } else { u64::MAX >> dropped }
+        };
+        Flags([word(0), word(1), word(2), word(3)])
+    }
+
+    /// Number of slots in the set.
+    pub(crate) fn count(&self) -> u32 {
+        // Counting bits is slow where the processor is not known to have an instruction for it.
+        self.0.iter().filter(|&&word| word != 0).map(|word| word.count_ones()).sum()
+    }
+
+    /// The set without the slots of `other`.
+    pub(crate) fn without(&self, other: &Flags) -> Flags {
+        let [a, b, c, d] = other.0;
+        self.both(&Flags([!a, !b, !c, !d]))
+    }
+
+    /// The flags, 64 slots a word.
+    #[inline]
+    pub(crate) const fn words(&self) -> [u64; 4] {
+        self.0
+    }
+
+    /// The flags of the 32 slots of block `block`.
+    #[inline]
+    pub(crate) const fn block(&self, block: usize) -> u32 {
+        low32(self.0[block >> 1] >> ((block & 1) << 5))
     }
 
     /// Removes the lowest slot and returns it.
@@ -69,8 +103,8 @@ mod tests {
         }
         assert!(set.has(64) && !set.has(65));
         assert_eq!(set.count(), 5);
-        let mut low = set;
-        low.keep_up_to(63);
+        let mut low = set.both(&Flags::all_up_to(63));
+        assert_eq!(set.without(&low).count(), 2);
         assert_eq!(
             [(); 6].map(|()| set.pop_first()),
             [Some(0), Some(17), Some(63), Some(64), Some(255), None]
@@ -81,24 +115,16 @@ mod tests {
     #[test]
     fn keeping_up_to_a_slot_keeps_that_slot() {
         for last in 0..256 {
-            let mut all = Flags([u64::MAX; 4]);
-            all.keep_up_to(last);
+            let all = Flags::all_up_to(last);
             assert_eq!(usize::try_from(all.count()).unwrap(), last + 1);
             assert!(all.has(last));
         }
     }
 
     #[test]
-    fn a_group_is_replaced_whole() {
-        let mut set = Flags([u64::MAX; 4]);
-        set.set_group(5, 0x8001);
-        assert!(
-            set.has(79)
-                && set.has(80)
-                && !set.has(81)
-                && !set.has(94)
-                && set.has(95)
-                && set.has(96)
-        );
+    fn blocks_are_32_slots_each() {
+        let mut set = Flags::from_blocks([1, 1 << 31, 0, 0, 0, 0, 0, 2]);
+        assert_eq!([(); 4].map(|()| set.pop_first()), [Some(0), Some(63), Some(225), None]);
+        assert!(set.is_empty());
     }
 }

@@ -6,18 +6,29 @@
 //! derived from it when somebody asks: register bit `i` is `s[i]` for `i < T` and `s[i-W] = s[i] ^
 //! s[i-T]` above, hence `register = window ^ window << T`, and the window is the running sum (by
 //! exclusive or, in strides of T) of the register. The generators of 7 bits a block have the same
-//! bits in their register in another order ([`shuffle`]).
+//! bits in their register in another order (`shuffle` in `rounding`).
 //!
 //! | generators | W | T | B | type |
 //! | --- | --- | --- | --- | --- |
 //! | winp, wrec | 25 | 3 | 512 | [`RowGenerator`] |
 //! | wout | 22 | 1 | 448 | [`OutputRowGenerator`] |
-//! | neur, tinp, trec (two lanes each) | 15 | 1 | 15 | [`PairGenerators`] |
-//! | tout (two lanes) | 15 | 1 | 7 | [`PairGenerators`] |
-//! | oneur | 15 | 1 | 7 | [`OutputGenerator`] |
+//! | neur, tinp, trec (two lanes each) | 15 | 1 | 15 | [`Rounding`] |
+//! | tout (two lanes) | 15 | 1 | 7 | [`Rounding`] |
+//! | oneur | 15 | 1 | 7 | [`Rounding`] |
 //! | noise | 17 | 3 | 32 | [`NoiseGenerator`] |
+//!
+//! Those that the hot loops draw from keep more of their sequence than the window, as many whole
+//! words as it takes for words further on to be the exclusive or of words held.
 
-use crate::fixed::{low16, low32};
+mod output_row;
+mod planes;
+mod rounding;
+
+use crate::fixed::low32;
+
+pub(crate) use output_row::{BLOCK, BLOCKS_MAX, OutputRowGenerator, word as output_word};
+pub(crate) use planes::{Map, Planes};
+pub(crate) use rounding::{Rounding, STREAMS, Streams, WORDS_MAX, draw};
 
 /// The recurrence of one kind of generator.
 #[derive(Debug, Clone, Copy)]
@@ -90,24 +101,33 @@ impl Recurrence {
 /// Number of words of 32 bits in one block of a [`RowGenerator`]: one per lane of a row of weights.
 const LANES: usize = 16;
 
+/// Number of blocks that a [`RowGenerator`] holds.
+pub(crate) const RING: usize = 25;
+
+/// One block of a [`RowGenerator`], in one line of the cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct RowBlock(pub(crate) [u32; LANES]);
+
 /// Generator `winp` or `wrec`: 16 words of 32 bits per advance.
 ///
 /// A block is 512 = 2^9 bits, so the blocks themselves obey the recurrence of the bits, squared
 /// nine times over: `block[t+25] = block[t] ^ block[t+22]`. The next 25 blocks are held in a ring.
 #[derive(Debug, Clone)]
 pub(crate) struct RowGenerator {
-    ring: [[u32; LANES]; 25],
-    head: usize,
+    /// Starting at `head`, the coming blocks.
+    pub(crate) ring: [RowBlock; RING],
+    pub(crate) head: usize,
 }
 
 impl RowGenerator {
     /// The generator whose register is `register`, 25 bits.
     pub(crate) fn new(register: u32) -> RowGenerator {
-        let mut words = [0; 25 * 8];
+        let mut words = [0; RING * 8];
         ROW.fill(ROW.window(register), &mut words);
-        let mut ring = [[0; LANES]; 25];
+        let mut ring = [RowBlock([0; LANES]); RING];
         let halves = words.iter().flat_map(|&word| [low32(word), low32(word >> 32)]);
-        for (lane, half) in ring.as_flattened_mut().iter_mut().zip(halves) {
+        for (lane, half) in ring.iter_mut().flat_map(|block| &mut block.0).zip(halves) {
             *lane = half;
         }
         RowGenerator { ring, head: 0 }
@@ -115,145 +135,33 @@ impl RowGenerator {
 
     /// The chip's register.
     pub(crate) fn register(&self) -> u32 {
-        ROW.register(self.ring[self.head][0] & ROW.mask())
+        ROW.register(self.ring[self.head].0[0] & ROW.mask())
+    }
+
+    /// The place in the ring of the block that is 22 ahead of the one at `head`.
+    #[inline(always)]
+    #[expect(clippy::arithmetic_side_effects, reason = "head < 25")]
+    pub(crate) const fn ahead(head: usize) -> usize {
+        if head < 3 { head + 22 } else { head - 3 }
+    }
+
+    /// The place in the ring that follows `place`.
+    #[inline(always)]
+    #[expect(clippy::arithmetic_side_effects, reason = "place < 25")]
+    pub(crate) const fn after(place: usize) -> usize {
+        if place == RING - 1 { 0 } else { place + 1 }
     }
 
     /// This block, lane 0 first; then advances.
     #[inline(always)]
-    #[expect(clippy::arithmetic_side_effects, reason = "head < 25")]
     pub(crate) fn draw(&mut self) -> [u32; LANES] {
-        let ahead = self.ring[if self.head < 3 { self.head + 22 } else { self.head - 3 }];
-        let block = self.ring[self.head];
-        for (lane, word) in self.ring[self.head].iter_mut().zip(ahead) {
+        let ahead = self.ring[RowGenerator::ahead(self.head)].0;
+        let block = self.ring[self.head].0;
+        for (lane, word) in self.ring[self.head].0.iter_mut().zip(ahead) {
             *lane ^= word;
         }
-        self.head = if self.head == 24 { 0 } else { self.head + 1 };
+        self.head = RowGenerator::after(self.head);
         block
-    }
-}
-
-/// Generator `wout`: 16 words of 28 bits per advance.
-///
-/// The 64-bit words of the sequence obey `word[i+22] = word[i] ^ word[i+21]`; a block is seven of
-/// them. The next 22 are held in order.
-#[derive(Debug, Clone)]
-pub(crate) struct OutputRowGenerator {
-    words: [u64; 22],
-}
-
-impl OutputRowGenerator {
-    /// The generator whose register is `register`, 22 bits.
-    pub(crate) fn new(register: u32) -> OutputRowGenerator {
-        let mut words = [0; 22];
-        OUTPUT_ROW.fill(OUTPUT_ROW.window(register), &mut words);
-        OutputRowGenerator { words }
-    }
-
-    /// The chip's register.
-    pub(crate) fn register(&self) -> u32 {
-        OUTPUT_ROW.register(low32(self.words[0]) & OUTPUT_ROW.mask())
-    }
-
-    /// This block: word `k` of 28 bits belongs to output `k`, and words from `count` on are left 0;
-    /// then advances.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "bit positions below 448 in an array of 22 words"
-    )]
-    pub(crate) fn draw(&mut self, count: usize) -> [u32; LANES] {
-        let mut block = [0; LANES];
-        let mut position = 0;
-        for word in block.iter_mut().take(count) {
-            let (index, shift) = (position / 64, position % 64);
-            let both = u128::from(self.words[index]) | u128::from(self.words[index + 1]) << 64;
-            *word = low32(u64::try_from(both >> shift & 0xFFF_FFFF).expect("28 bits"));
-            position += 28;
-        }
-        let mut last = self.words[21];
-        let coming: [u64; 7] = core::array::from_fn(|index| {
-            last ^= self.words[index];
-            last
-        });
-        self.words.copy_within(7.., 0);
-        self.words[15..].copy_from_slice(&coming);
-        block
-    }
-}
-
-/// The eight generators that STEP draws from once per neuron pair, side by side.
-///
-/// Lanes 0 and 1 are `neur[0..=1]`, 2 and 3 `tinp`, 4 and 5 `trec`, 6 and 7 `tout`; each holds a
-/// window of 15 bits. All have one recurrence; `tout` moves on by 7 bits where the others move on
-/// by 15.
-#[derive(Debug, Clone)]
-pub(crate) struct PairGenerators {
-    windows: [u16; 8],
-}
-
-impl PairGenerators {
-    /// The generators whose registers are `registers`, 15 bits each, in the order of the lanes.
-    pub(crate) fn new(registers: [u32; 8]) -> PairGenerators {
-        let [a, b, c, d, e, f, tout0, tout1] = registers;
-        let in_order = [a, b, c, d, e, f, unshuffle(tout0), unshuffle(tout1)];
-        PairGenerators { windows: in_order.map(|register| low16(ROUNDING.window(register))) }
-    }
-
-    /// The chip's registers.
-    pub(crate) fn registers(&self) -> [u32; 8] {
-        let [a, b, c, d, e, f, tout0, tout1] =
-            self.windows.map(|window| ROUNDING.register(window.into()));
-        [a, b, c, d, e, f, shuffle(tout0), shuffle(tout1)]
-    }
-
-    /// This pair's words: 15 bits in lanes 0..=5; in lanes 6 and 7 the word is the low 7 bits. Then
-    /// advances.
-    #[inline(always)]
-    pub(crate) fn draw(&mut self) -> [u16; 8] {
-        const BY_15: [u16; 8] = [0x7FFF, 0x7FFF, 0x7FFF, 0x7FFF, 0x7FFF, 0x7FFF, 0, 0];
-        let words = self.windows;
-        // `Recurrence::following` in eight lanes at once.
-        let mut sums = words.map(|window| window ^ window >> 14);
-        sums = sums.map(|x| x ^ x << 1);
-        sums = sums.map(|x| x ^ x << 2);
-        sums = sums.map(|x| x ^ x << 4);
-        sums = sums.map(|x| x ^ x << 8);
-        for ((window, following), by_15) in self.windows.iter_mut().zip(sums).zip(BY_15) {
-            let by_7 = *window >> 7 | (following & 0x7F) << 8;
-            *window = following & by_15 | by_7 & !by_15;
-        }
-        words
-    }
-
-    /// Takes back the last advance of `neur`, before which it drew `words`.
-    #[cold]
-    pub(crate) fn hold_membrane(&mut self, words: &[u16; 8]) {
-        self.windows[..2].copy_from_slice(&words[..2]);
-    }
-}
-
-/// Generator `oneur`: 7 bits per advance.
-#[derive(Debug, Clone)]
-pub(crate) struct OutputGenerator {
-    window: u32,
-}
-
-impl OutputGenerator {
-    /// The generator whose register is `register`, 15 bits.
-    pub(crate) fn new(register: u32) -> OutputGenerator {
-        OutputGenerator { window: ROUNDING.window(unshuffle(register)) }
-    }
-
-    /// The chip's register.
-    pub(crate) fn register(&self) -> u32 {
-        shuffle(ROUNDING.register(self.window))
-    }
-
-    /// This word, 7 bits; then advances.
-    #[inline]
-    pub(crate) fn draw(&mut self) -> u16 {
-        let word = self.window & 0x7F;
-        self.window = self.window >> 7 | (ROUNDING.following(self.window) & 0x7F) << 8;
-        low16(word)
     }
 }
 
@@ -282,28 +190,6 @@ impl NoiseGenerator {
         self.window = low32(bits >> 32) & NOISE.mask();
         low32(bits)
     }
-}
-
-/// A register of a 7-bit generator from the same bits in the order of the 15-bit ones: bit 0 stays,
-/// bit `k+1` (which is `s[k-14]`) goes to `2k+1`, and bit `k+8` (which is `s[k-7]`) to `2k+2`, for
-/// k in 0..=6.
-#[expect(clippy::arithmetic_side_effects, reason = "bit numbers below 15")]
-fn shuffle(in_order: u32) -> u32 {
-    (0..7).fold(in_order & 1, |register, k| {
-        register
-            | (in_order >> (k + 1) & 1) << (2 * k + 1)
-            | (in_order >> (k + 8) & 1) << (2 * k + 2)
-    })
-}
-
-/// The inverse of [`shuffle`].
-#[expect(clippy::arithmetic_side_effects, reason = "bit numbers below 15")]
-fn unshuffle(register: u32) -> u32 {
-    (0..7).fold(register & 1, |in_order, k| {
-        in_order
-            | (register >> (2 * k + 1) & 1) << (k + 1)
-            | (register >> (2 * k + 2) & 1) << (k + 8)
-    })
 }
 
 #[cfg(test)]

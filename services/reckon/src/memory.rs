@@ -76,12 +76,18 @@ pub(crate) const fn groups_per_row(shape: Shape) -> usize {
     wide(shape.recurrent).div_ceil(LANES)
 }
 
-/// Groups of lanes that hold every slot STEP visits, both halves of the last pair included.
+/// Groups of lanes that hold every slot STEP visits, both halves of the last pair included; an even
+/// number.
 #[expect(clippy::arithmetic_side_effects, reason = "nS <= 255")]
 const fn slot_groups(shape: Shape) -> usize {
+    // STEP works on blocks of two groups.
+    stepped(shape).div_ceil(2 * LANES) * 2
+}
+
+/// nS + 1: number of slots that STEP visits.
+const fn stepped(shape: Shape) -> usize {
     let hidden = if shape.inputs > shape.recurrent { shape.inputs } else { shape.recurrent };
-    let stepped = if shape.outputs > hidden { shape.outputs } else { hidden };
-    (wide(stepped) + (wide(stepped) & 1)).div_ceil(LANES)
+    wide(if shape.outputs > hidden { shape.outputs } else { hidden })
 }
 
 #[expect(clippy::as_conversions, reason = "u16 to usize loses nothing, and `From` is not const")]
@@ -95,19 +101,53 @@ pub(crate) const fn memory_len(shape: Shape) -> MemoryLen {
     let row = groups_per_row(shape) * LANES;
     let (inputs, recurrent) = (wide(shape.inputs), wide(shape.recurrent));
     MemoryLen {
-        weights: inputs * row + recurrent * row + recurrent * LANES,
-        words: slot_groups(shape) * LANES * SLOT_FIELDS + row * COLUMN_FIELDS,
+        weights: inputs * row + recurrent * row + row * LANES + (LINE - 1),
+        words: slot_groups(shape) * LANES * SLOT_FIELDS + row * COLUMN_FIELDS + (LINE / 2 - 1),
     }
 }
 
-/// The weight matrices. Row `r` of a hidden matrix is groups `r * groups .. (r + 1) * groups`.
+/// Bytes in a line of the cache. Both slices are used from the next multiple of it on, for speed
+/// only.
+const LINE: usize = 64;
+
+/// `memory` from the next line of the cache on, if one of `len` elements starts within it.
+fn aligned<T>(memory: &mut [T], len: usize) -> Option<&mut [T]> {
+    let skipped = memory.as_ptr().align_offset(LINE);
+    // Where addresses are unknown, as in constant evaluation, nothing is skipped.
+    let skipped = if skipped < LINE { skipped } else { 0 };
+    memory.get_mut(skipped..)?.get_mut(..len)
+}
+
+/// The weight matrices. Row `r` of `hidden` is groups `r * groups .. (r + 1) * groups`.
 #[derive(Debug)]
 pub(crate) struct Weights<'m> {
     /// COLS / 16.
     pub(crate) groups: usize,
-    pub(crate) input: &'m mut [WeightLanes],
-    pub(crate) recurrent: &'m mut [WeightLanes],
+    /// Rows of the input matrix, which the recurrent one follows.
+    pub(crate) inputs: usize,
+    pub(crate) hidden: &'m mut [WeightLanes],
+    /// A row per neuron, and rows of 0 up to the next multiple of 16.
     pub(crate) output: &'m mut [WeightLanes],
+    /// Rows of `recurrent`, and of `output` without the padding.
+    pub(crate) neurons: usize,
+}
+
+impl Weights<'_> {
+    pub(crate) fn input(&self) -> &[WeightLanes] {
+        &self.hidden[..self.groups.saturating_mul(self.inputs)]
+    }
+
+    pub(crate) fn recurrent(&self) -> &[WeightLanes] {
+        &self.hidden[self.groups.saturating_mul(self.inputs)..]
+    }
+
+    pub(crate) fn input_mut(&mut self) -> &mut [WeightLanes] {
+        &mut self.hidden[..self.groups.saturating_mul(self.inputs)]
+    }
+
+    pub(crate) fn recurrent_mut(&mut self) -> &mut [WeightLanes] {
+        &mut self.hidden[self.groups.saturating_mul(self.inputs)..]
+    }
 }
 
 /// The neuron memory: raw contents, whether or not they count yet in this sample.
@@ -122,12 +162,14 @@ pub(crate) struct Neurons<'m> {
     /// `tO`, 0..=1023.
     pub(crate) output_trace: &'m mut [Lanes],
     /// `alpha` as its distance from 1.0 (see [`crate::fixed::decay`]), the same in both slots of a
-    /// pair.
+    /// pair; padding counts as fully below 1.0.
     pub(crate) leak: &'m mut [Lanes],
     /// `thr`, the same in both slots of a pair.
     pub(crate) threshold: &'m mut [Lanes],
     /// Bit p: pair p was written in this sample, so that its fields count (SPEC 1, "dirty").
     pub(crate) written: u128,
+    /// Every leak factor is below 1.0.
+    pub(crate) all_leak: bool,
 }
 
 /// The learning registers of the last pass, group after group (the chip keeps those of one group
@@ -162,16 +204,20 @@ pub(crate) fn lay_out<'m>(
     let weights = memory
         .weights
         .get_mut(..len.weights)
+        .and_then(|weights| aligned(weights, len.weights.saturating_sub(LINE - 1)))
         .ok_or_else(|| too_small("weights", len.weights, got.0))?;
-    let words =
-        memory.words.get_mut(..len.words).ok_or_else(|| too_small("words", len.words, got.1))?;
+    let words = memory
+        .words
+        .get_mut(..len.words)
+        .and_then(|words| aligned(words, len.words.saturating_sub(LINE / 2 - 1)))
+        .ok_or_else(|| too_small("words", len.words, got.1))?;
     weights.fill(0);
     words.fill(0);
 
     let groups = groups_per_row(shape);
-    let (input, rest) =
-        weights.as_chunks_mut().0.split_at_mut(groups.saturating_mul(shape.inputs.into()));
-    let (recurrent, output) = rest.split_at_mut(groups.saturating_mul(shape.recurrent.into()));
+    let (inputs, neurons) = (usize::from(shape.inputs), usize::from(shape.recurrent));
+    let hidden = groups.saturating_mul(inputs.saturating_add(neurons));
+    let (hidden, output) = weights.as_chunks_mut().0.split_at_mut(hidden);
     let slots = slot_groups(shape);
     let (potential, rest) = words.as_chunks_mut().0.split_at_mut(slots);
     let (input_trace, rest) = rest.split_at_mut(slots);
@@ -182,7 +228,7 @@ pub(crate) fn lay_out<'m>(
     let (signal, rest) = rest.split_at_mut(groups);
     let (slope, excess) = rest.split_at_mut(groups);
     Ok((
-        Weights { groups, input, recurrent, output },
+        Weights { groups, inputs, hidden, output, neurons },
         Neurons {
             potential,
             input_trace,
@@ -191,6 +237,7 @@ pub(crate) fn lay_out<'m>(
             leak,
             threshold,
             written: 0,
+            all_leak: false,
         },
         Learning { signal, slope, excess },
     ))
@@ -199,8 +246,15 @@ pub(crate) fn lay_out<'m>(
 impl Neurons<'_> {
     /// Copies leaks and thresholds from the bank.
     pub(crate) fn load_constants(&mut self, params: &Params) {
-        for (slot, leak) in self.leak.as_flattened_mut().iter_mut().enumerate() {
-            *leak = params.leak(slot >> 1);
+        let last = params.shape();
+        let last = last.inputs.max(last.recurrent).max(last.outputs);
+        self.all_leak = true;
+        for (slot, leak) in (0_u16..).zip(self.leak.as_flattened_mut()) {
+            *leak = params.leak(usize::from(slot >> 1));
+            if slot > last {
+                *leak = -1;
+            }
+            self.all_leak &= *leak < 0;
         }
         for (slot, threshold) in self.threshold.as_flattened_mut().iter_mut().enumerate() {
             *threshold = params.threshold(slot >> 1);
@@ -208,6 +262,7 @@ impl Neurons<'_> {
     }
 
     /// The raw word of pair `pair`.
+    #[inline]
     pub(crate) fn read(&self, pair: usize) -> PairWord {
         let both = |field: &[Lanes]| {
             let group = &field[pair >> 3];
@@ -223,6 +278,7 @@ impl Neurons<'_> {
     }
 
     /// Stores `word` as the raw word of pair `pair`.
+    #[inline]
     pub(crate) fn write(&mut self, pair: usize, word: &PairWord) {
         let put = |field: &mut [Lanes], both: [i16; 2]| {
             let group = &mut field[pair >> 3];
@@ -236,11 +292,18 @@ impl Neurons<'_> {
         put(self.output_trace, word.output_trace);
     }
 
-    /// Marks pairs 0..=`last` as written; what they held before this sample becomes 0 first.
-    pub(crate) fn start_pairs_up_to(&mut self, last: usize) {
-        let pairs = u128::MAX >> 127_usize.saturating_sub(last);
-        let mut fresh = pairs & !self.written;
-        self.written |= pairs;
+    /// Marks the pairs of the set `pairs` as written; what they held before this sample becomes 0
+    /// first.
+    #[inline]
+    pub(crate) fn start(&mut self, pairs: u128) {
+        if pairs & !self.written != 0 {
+            self.start_fresh(pairs & !self.written);
+        }
+    }
+
+    #[cold]
+    fn start_fresh(&mut self, mut fresh: u128) {
+        self.written |= fresh;
         while fresh != 0 {
             let pair = usize::try_from(fresh.trailing_zeros()).expect("a bit number is below 128");
             fresh &= fresh.wrapping_sub(1);

@@ -3,15 +3,15 @@
 use crate::eprop::{Pass, WeightGenerators, output_errors};
 use crate::fixed::count;
 use crate::flags::Flags;
-use crate::lfsr::{
-    NoiseGenerator, OutputGenerator, OutputRowGenerator, PairGenerators, RowGenerator,
-};
+use crate::isa::{Isa, IsaError};
+use crate::kernels::{self, Kernels};
+use crate::lfsr::{NoiseGenerator, OutputRowGenerator, Rounding, RowGenerator};
 use crate::memory::{
     self, LANES, Lanes, Learning, Memory, MemoryError, MemoryLen, Neurons, PairWord, Weights,
 };
 use crate::param_error::{ParamError, ParamProblem};
 use crate::params::{Params, Shape};
-use crate::prop;
+use crate::prop::Prop;
 use crate::registers::Register;
 use crate::report::{Cycles, Pins, Sample, SampleReport, Sent, StepReport};
 use crate::settings::Settings;
@@ -29,8 +29,7 @@ pub struct Network<'m> {
     pub(crate) neurons: Neurons<'m>,
     pub(crate) learning: Learning<'m>,
     pub(crate) weight_generators: WeightGenerators,
-    pub(crate) pair_generators: PairGenerators,
-    pub(crate) output_generator: OutputGenerator,
+    pub(crate) rounding: Rounding,
     pub(crate) noise_generator: NoiseGenerator,
     /// `z`: recurrent spikes of this tick's STEP.
     pub(crate) spikes: Flags,
@@ -52,6 +51,7 @@ pub struct Network<'m> {
     /// A sample has started and not ended.
     pub(crate) running: bool,
     traces_live: bool,
+    pub(crate) kernels: &'static Kernels,
 }
 
 impl<'m> Network<'m> {
@@ -71,12 +71,10 @@ impl<'m> Network<'m> {
         let (weights, mut neurons, learning) = memory::lay_out(params.shape(), memory)?;
         neurons.load_constants(params);
         let value = |register| params.value(register);
-        let mut pairs = [0; 8];
-        for (two, register) in pairs.as_chunks_mut().0.iter_mut().zip(PAIR_SEEDS) {
-            *two = lanes_of(value(register));
-        }
+        let kernels = kernels::best();
+        let settings = Settings::decode(params);
+        let seeds = ROUNDING_SEEDS.map(|register| lanes_of(value(register)));
         Ok(Network {
-            settings: Settings::decode(params),
             weights,
             neurons,
             learning,
@@ -85,8 +83,8 @@ impl<'m> Network<'m> {
                 recurrent: RowGenerator::new(value(Register::SeedRec)),
                 output: OutputRowGenerator::new(value(Register::SeedOut)),
             },
-            pair_generators: PairGenerators::new(pairs),
-            output_generator: OutputGenerator::new(value(Register::SeedStrndOneur)),
+            rounding: rounding(seeds, &settings, kernels),
+            settings,
             noise_generator: NoiseGenerator::new(value(Register::SeedNoiseNeur)),
             spikes: Flags::EMPTY,
             inputs: Flags::EMPTY,
@@ -99,8 +97,21 @@ impl<'m> Network<'m> {
             target_valid: false,
             running: false,
             traces_live: false,
+            kernels,
             params: params.clone(),
         })
+    }
+
+    /// The same network on an instruction set of the caller's choice. [`Network::new`] chooses the
+    /// fastest there is; the results are the same.
+    ///
+    /// # Errors
+    ///
+    /// When this processor lacks `isa`.
+    pub fn with_isa(self, isa: Isa) -> Result<Network<'m>, IsaError> {
+        let kernels = kernels::of(isa).ok_or(IsaError { isa })?;
+        let rounding = rounding(self.rounding.registers(), &self.settings, kernels);
+        Ok(Network { kernels, rounding, ..self })
     }
 
     /// Writes one register, between samples. A seed register reloads its generator.
@@ -126,16 +137,17 @@ impl<'m> Network<'m> {
             | Register::AlphaConfW3 => {
                 self.neurons.load_constants(&self.params);
             }
+            Register::Kappa => {
+                // The number of words a step takes may have changed.
+                self.rounding = rounding(self.rounding.registers(), &self.settings, self.kernels);
+            }
             Register::SeedInp => self.weight_generators.input = RowGenerator::new(value),
             Register::SeedRec => self.weight_generators.recurrent = RowGenerator::new(value),
             Register::SeedOut => self.weight_generators.output = OutputRowGenerator::new(value),
-            Register::SeedStrndOneur => self.output_generator = OutputGenerator::new(value),
             Register::SeedNoiseNeur => self.noise_generator = NoiseGenerator::new(value),
             _ => {
-                if let Some(index) = PAIR_SEEDS.iter().position(|&seed| seed == register) {
-                    let mut registers = self.pair_generators.registers();
-                    registers.as_chunks_mut().0[index] = lanes_of(value);
-                    self.pair_generators = PairGenerators::new(registers);
+                if let Some(stream) = ROUNDING_SEEDS.iter().position(|&seed| seed == register) {
+                    self.rounding.reload(stream, lanes_of(value));
                 }
             }
         }
@@ -167,7 +179,7 @@ impl<'m> Network<'m> {
     /// PROP only; a tick with `last` ends it after the vote. A tick with `last` while no sample is
     /// running does nothing but drop the events that wait.
     pub fn tick(&mut self, pins: Pins) -> StepReport {
-        self.tick_with(pins, &mut |_| {})
+        self.advance(pins, |_| {})
     }
 
     /// [`Network::tick`], showing the network to `after_step` between the vote and the learning.
@@ -176,6 +188,11 @@ impl<'m> Network<'m> {
         pins: Pins,
         after_step: &mut dyn FnMut(&Network<'_>),
     ) -> StepReport {
+        self.advance(pins, after_step)
+    }
+
+    #[inline]
+    fn advance(&mut self, pins: Pins, mut after_step: impl FnMut(&Network<'_>)) -> StepReport {
         let mut report = StepReport::default();
         if self.settings.learning {
             self.target_valid = pins.target_valid;
@@ -208,15 +225,17 @@ impl<'m> Network<'m> {
             self.votes = [0; LANES];
             after_step(self);
         }
-        let done = prop::propagate(
-            &mut self.neurons,
-            &self.weights,
-            &mut self.outputs,
-            &mut self.spikes,
-            &mut self.inputs,
-            &mut self.noise_generator,
-            &self.settings,
-        );
+        let spikes = core::mem::replace(&mut self.spikes, Flags::EMPTY);
+        let inputs = core::mem::replace(&mut self.inputs, Flags::EMPTY);
+        let mut prop = Prop {
+            settings: &self.settings,
+            kernels: self.kernels,
+            neurons: &mut self.neurons,
+            weights: &self.weights,
+            outputs: &mut self.outputs,
+            noise: &mut self.noise_generator,
+        };
+        let done = prop.run(spikes, inputs);
         self.traces_live |= done.traced;
         report.cycles.prop = done.cycles;
         report.synaptic_ops = done.synaptic_ops;
@@ -256,15 +275,16 @@ impl<'m> Network<'m> {
     }
 
     fn step(&mut self, report: &mut StepReport) -> PairWord {
-        let (settings, generators) = (&self.settings, &mut self.pair_generators);
-        let stale = step::hidden(
+        let settings = &self.settings;
+        let stale = step::all(
             &mut self.neurons,
+            &mut self.outputs,
             &mut self.spikes,
-            generators,
+            &mut self.rounding,
             settings,
             self.traces_live,
+            self.kernels,
         );
-        step::outputs(&mut self.outputs, &mut self.output_generator, settings);
         report.cycles.step = count(settings.last_stepped).saturating_add(1);
         report.cycles.sdone = 1;
         report.spikes = self.spikes.count();
@@ -279,6 +299,7 @@ impl<'m> Network<'m> {
         };
         let mut pass = Pass {
             settings: &self.settings,
+            kernels: self.kernels,
             neurons: &self.neurons,
             weights: &mut self.weights,
             learning: &mut self.learning,
@@ -326,13 +347,20 @@ impl<'m> Network<'m> {
     }
 }
 
-/// The seed registers of two generators each, in the order of the lanes of [`PairGenerators`].
-const PAIR_SEEDS: [Register; 4] = [
+/// The seed registers in the order of the streams of [`Rounding`].
+const ROUNDING_SEEDS: [Register; 5] = [
     Register::SeedStrndNeur,
     Register::SeedStrndTinp,
     Register::SeedStrndTrec,
     Register::SeedStrndTout,
+    Register::SeedStrndOneur,
 ];
+
+/// The rounding generators with these registers, as the kernels want them.
+fn rounding(registers: [[u32; 2]; 5], settings: &Settings, kernels: &Kernels) -> Rounding {
+    let [pairs, outputs] = step::words_per_step(settings);
+    Rounding::new(registers, kernels.planes.then_some([pairs, pairs, pairs, pairs, outputs]))
+}
 
 /// The two 15-bit registers in a seed register of 30 bits.
 const fn lanes_of(seed: u32) -> [u32; 2] {

@@ -163,7 +163,7 @@ impl Params {
         self.values[register.index()]
     }
 
-    /// The leak factor of a pair as its distance from 1.0, in units of 2^-15: -4096..=4095
+    /// The leak factor of a pair as its distance from 1.0, in units of 2^-16: -8192..=8190
     /// (srnn.v:1063-1065).
     pub(crate) fn leak(&self, pair: usize) -> i16 {
         let conf = [
@@ -174,7 +174,7 @@ impl Params {
         ];
         let above_one = self.value(conf[pair >> 5]) >> (pair & 31) & 1 == 1;
         let alpha = if above_one { 0x8000 } else { 0x7000 } | self.alpha12[pair];
-        alpha.wrapping_sub(0x8000).cast_signed()
+        alpha.wrapping_sub(0x8000).cast_signed().wrapping_mul(2)
     }
 
     pub(crate) const fn threshold(&self, pair: usize) -> i16 {

@@ -4,9 +4,10 @@
 
 use crate::fixed::{count, low16};
 use crate::flags::Flags;
+use crate::kernels::Kernels;
 use crate::lfsr::NoiseGenerator;
 use crate::memory::{LANES, Lanes, Neurons, WeightLanes, Weights};
-use crate::settings::{MatrixSettings, Settings};
+use crate::settings::Settings;
 
 /// What one PROP did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,96 +20,171 @@ pub(crate) struct Propagated {
     pub(crate) traced: bool,
 }
 
-/// A row of the chip's weight memory that no matrix of the network reaches: nothing was ever
-/// written there.
-static NO_ROW: [WeightLanes; LANES] = [[0; LANES]; LANES];
+/// What [`Kernels::excite`] works on.
+#[derive(Debug)]
+pub(crate) struct Excitation<'a> {
+    /// Whole groups.
+    pub(crate) potentials: &'a mut [Lanes],
+    /// The last of the potentials that changes.
+    pub(crate) reached: usize,
+    /// All hidden weights, in rows of `groups` groups.
+    pub(crate) rows: &'a [WeightLanes],
+    pub(crate) groups: usize,
+    /// Slots of an input event, and of a spike: both have a row of weights to add, in the order of
+    /// the slots. Where a slot has both, their weights are added first, saturating.
+    pub(crate) inputs: &'a Flags,
+    pub(crate) spikes: &'a Flags,
+    /// Where in `rows` the rows of the input matrix and of the recurrent one start, in groups.
+    pub(crate) first: [usize; 2],
+    /// Left shift of their weights, 0..=7.
+    pub(crate) shift: [u32; 2],
+}
 
-/// Visits the slots with a spike or an input event, in order, and clears their flags.
-pub(crate) fn propagate(
-    neurons: &mut Neurons<'_>,
-    weights: &Weights<'_>,
-    outputs: &mut Lanes,
-    spikes: &mut Flags,
-    inputs: &mut Flags,
-    noise: &mut NoiseGenerator,
-    settings: &Settings,
-) -> Propagated {
-    let last_pair = settings.last_recurrent >> 1;
-    let pair_cycles = count(last_pair).saturating_add(1).saturating_mul(2);
-    let hidden_ops = count(settings.last_recurrent).saturating_add(1);
-    let output_ops = count(settings.last_output).saturating_add(1);
-    let mut done = Propagated {
-        cycles: count(settings.last_scanned).saturating_add(1),
-        ..Propagated::default()
-    };
+/// What [`Kernels::excite_outputs`] works on.
+#[derive(Debug)]
+pub(crate) struct OutputExcitation<'a> {
+    /// `v`.
+    pub(crate) outputs: &'a mut Lanes,
+    /// All ones in the lanes that change.
+    pub(crate) mask: Lanes,
+    pub(crate) rows: &'a [WeightLanes],
+    /// The neurons whose rows are added, in order.
+    pub(crate) spikes: &'a Flags,
+    /// Left shift of the weights, 0..=7.
+    pub(crate) shift: u32,
+}
 
-    let mut active = spikes.union(inputs);
-    active.keep_up_to(settings.last_scanned);
-    while let Some(slot) = active.pop_first() {
-        let spike = spikes.has(slot);
-        let input = inputs.has(slot);
-        neurons.start_pairs_up_to(last_pair);
-        done.cycles = done.cycles.saturating_add(pair_cycles);
-        if spike {
-            let row = weights.output.get(slot).unwrap_or(&NO_ROW[0]);
-            excite_outputs(outputs, row, settings);
-            done.synaptic_ops =
-                done.synaptic_ops.saturating_add(hidden_ops).saturating_add(output_ops);
+/// What [`Kernels::raise`] works on: what an event adds to the traces of its slot.
+#[derive(Debug)]
+pub(crate) struct Raise<'a, 'm> {
+    pub(crate) neurons: &'a mut Neurons<'m>,
+    pub(crate) inputs: &'a Flags,
+    pub(crate) spikes: &'a Flags,
+    /// Of the input trace, for an input event; of the recurrent and the output trace, for a spike.
+    pub(crate) increments: [i16; 3],
+}
+
+/// The greatest values of the three traces.
+pub(crate) const TRACE_MAX: [i16; 3] = [4095, 4095, 1023];
+
+/// What PROP works on, but for the events and spikes.
+#[derive(Debug)]
+pub(crate) struct Prop<'a, 'm> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) kernels: &'a Kernels,
+    pub(crate) neurons: &'a mut Neurons<'m>,
+    pub(crate) weights: &'a Weights<'m>,
+    pub(crate) outputs: &'a mut Lanes,
+    pub(crate) noise: &'a mut NoiseGenerator,
+}
+
+impl Prop<'_, '_> {
+    /// Visits the slots with a spike or an input event, in order. The scan clears the flags it
+    /// sees, and none beyond it is looked at before the next tick replaces it, so that the caller
+    /// need not keep any.
+    #[inline]
+    pub(crate) fn run(&mut self, spikes: Flags, inputs: Flags) -> Propagated {
+        if spikes.union(&inputs).is_empty() {
+            let cycles = one_more(self.settings.last_scanned);
+            return Propagated { cycles, ..Propagated::default() };
         }
-        if input {
-            done.synaptic_ops = done.synaptic_ops.saturating_add(hidden_ops);
-        }
+        self.visit(spikes, inputs)
+    }
 
-        // Both lanes of the last pair are written, also when the second is not a neuron.
-        let reached = last_pair << 1 | 1;
-        let potentials = &mut neurons.potential.as_flattened_mut()[..=reached];
-        let from_spike = Row::of(weights.recurrent, weights.groups, slot, &settings.recurrent);
-        let from_input = Row::of(weights.input, weights.groups, slot, &settings.input);
-        match (settings.noise_shift, spike, input) {
-            (Some(shift), _, _) => {
-                let from_spike = if spike { from_spike } else { Row::NONE };
-                let from_input = if input { from_input } else { Row::NONE };
-                excite_noisy(potentials, from_spike, from_input, noise, shift);
+    fn visit(&mut self, spikes: Flags, inputs: Flags) -> Propagated {
+        let settings = self.settings;
+        let spikes = spikes.both(&settings.scanned);
+        let inputs = inputs.both(&settings.scanned);
+        if spikes.union(&inputs).is_empty() {
+            return Propagated { cycles: one_more(settings.last_scanned), ..Propagated::default() };
+        }
+        self.neurons.start(settings.recurrent_pairs);
+        let done = account(&spikes, &inputs, settings);
+        // A slot that is no neuron, or no input, has a row of the chip's memory where nothing was
+        // ever written.
+        let from_neurons = spikes.both(&settings.neurons);
+        let from_inputs = inputs.both(&settings.inputs);
+        match settings.noise_shift {
+            None => self.excite(&from_neurons, &from_inputs),
+            Some(shift) => {
+                excite_noisy(
+                    self.neurons,
+                    self.weights,
+                    &spikes,
+                    &inputs,
+                    self.noise,
+                    shift,
+                    settings,
+                );
             }
-            (None, true, true) => excite_twice(potentials, from_spike, from_input),
-            (None, true, false) => excite(potentials, from_spike),
-            (None, false, _) => excite(potentials, from_input),
         }
-        done.traced |= trace(neurons, slot, spike, input, settings);
-        if input && slot > settings.last_recurrent && settings.input_increment != 0 {
-            supplement(neurons, slot, settings);
-            done.cycles = done.cycles.saturating_add(2);
-            done.traced = true;
+        if !from_neurons.is_empty() {
+            let mut mask = [0; LANES];
+            mask[..=settings.last_output].fill(-1);
+            (self.kernels.excite_outputs)(&mut OutputExcitation {
+                outputs: self.outputs,
+                mask,
+                rows: self.weights.output,
+                spikes: &from_neurons,
+                shift: settings.output_weight_shift,
+            });
         }
+        if done.traced {
+            let increments =
+                [settings.input_increment, settings.recurrent_increment, settings.output_increment];
+            // The scan over the neurons passes both slots of their last pair.
+            let passed = &settings.neuron_pairs;
+            let (inputs, spikes) = (&inputs.both(passed), &spikes.both(passed));
+            let neurons = &mut *self.neurons;
+            (self.kernels.raise)(&mut Raise { neurons, inputs, spikes, increments });
+        }
+        if settings.input_increment != 0 && settings.last_input > settings.last_recurrent {
+            supplement(self.neurons, inputs.without(&settings.neurons), settings);
+        }
+        done
     }
-    // The scan has cleared the flags it saw; none beyond it is looked at before the next tick
-    // replaces it.
-    *spikes = Flags::EMPTY;
-    *inputs = Flags::EMPTY;
-    done
+
+    fn excite(&mut self, spikes: &Flags, inputs: &Flags) {
+        let settings = self.settings;
+        let groups = self.weights.groups;
+        (self.kernels.excite)(&mut Excitation {
+            potentials: &mut self.neurons.potential[..groups],
+            // Both lanes of the last pair are written, also when the second is not a neuron.
+            reached: settings.last_recurrent | 1,
+            rows: self.weights.hidden,
+            groups,
+            inputs,
+            spikes,
+            first: [0, self.weights.inputs.saturating_mul(groups)],
+            shift: [settings.input.weight_shift, settings.recurrent.weight_shift],
+        });
+    }
 }
 
-/// The weights of one presynaptic slot in a hidden matrix.
-#[derive(Clone, Copy)]
-struct Row<'a> {
-    /// COLS of them, or more 0s than any potential needs.
-    weights: &'a [i8],
-    shift: u32,
+/// Clock cycles, synaptic operations, and whether traces rise.
+#[expect(clippy::arithmetic_side_effects, reason = "at most 256 slots are counted")]
+fn account(spikes: &Flags, inputs: &Flags, settings: &Settings) -> Propagated {
+    let number = |flags: &Flags| u64::from(flags.count());
+    let (spiking, firing) = (number(spikes), number(inputs));
+    let active = spiking + firing - number(&spikes.both(inputs));
+    let mut cycles = one_more(settings.last_scanned);
+    cycles += active * 2 * one_more(settings.last_recurrent >> 1);
+    if settings.input_increment != 0 && settings.last_input > settings.last_recurrent {
+        // The supplementary steps of input channels above the last neuron.
+        cycles += 2 * number(&inputs.without(&settings.neurons));
+    }
+    let hidden = (spiking + firing) * one_more(settings.last_recurrent);
+    Propagated {
+        cycles,
+        synaptic_ops: hidden + spiking * one_more(settings.last_output),
+        traced: settings.input_increment != 0 && firing != 0
+            || settings.recurrent_increment | settings.output_increment != 0 && spiking != 0,
+    }
 }
 
-impl<'a> Row<'a> {
-    const NONE: Row<'static> = Row { weights: NO_ROW.as_flattened(), shift: 0 };
-
-    fn of(
-        matrix: &'a [WeightLanes],
-        groups: usize,
-        slot: usize,
-        settings: &MatrixSettings,
-    ) -> Row<'a> {
-        let first = slot.saturating_mul(groups);
-        let row = matrix.get(first..first.saturating_add(groups)).unwrap_or(&NO_ROW);
-        Row { weights: row.as_flattened(), shift: settings.weight_shift }
-    }
+/// A number of slots or outputs from the last one's.
+fn one_more(last: usize) -> u64 {
+    count(last).saturating_add(1)
 }
 
 /// A weight times 2^`shift`, 0..=7: at most 15 bits, so nothing is lost.
@@ -116,43 +192,96 @@ fn scaled(weight: i8, shift: u32) -> i16 {
     i16::from(weight).wrapping_shl(shift)
 }
 
-fn excite(potentials: &mut [i16], row: Row<'_>) {
-    for (potential, &weight) in potentials.iter_mut().zip(row.weights) {
-        *potential = potential.saturating_add(scaled(weight, row.shift));
+/// [`Kernels::excite`] in plain code.
+pub(crate) fn excite(job: &mut Excitation<'_>) {
+    let potentials = &mut job.potentials.as_flattened_mut()[..=job.reached];
+    let row = |matrix: usize, slot: usize| {
+        let start = slot.saturating_mul(job.groups).saturating_add(job.first[matrix]);
+        job.rows[start..start.saturating_add(job.groups)].as_flattened()
+    };
+    let mut active = job.spikes.union(job.inputs);
+    while let Some(slot) = active.pop_first() {
+        let spike = usize::from(job.spikes.has(slot));
+        let (weights, shift) = (row(spike, slot), job.shift[spike]);
+        if spike == 0 || !job.inputs.has(slot) {
+            for (potential, &weight) in potentials.iter_mut().zip(weights) {
+                *potential = potential.saturating_add(scaled(weight, shift));
+            }
+        } else {
+            // The weights are added first, so that only their sum can saturate.
+            for ((potential, &a), &b) in potentials.iter_mut().zip(weights).zip(row(0, slot)) {
+                let weight = scaled(a, shift).saturating_add(scaled(b, job.shift[0]));
+                *potential = potential.saturating_add(weight);
+            }
+        }
     }
 }
 
-/// A spike and an input event of one slot: their weights are added first, so that only the sum can
-/// saturate.
-fn excite_twice(potentials: &mut [i16], a: Row<'_>, b: Row<'_>) {
-    for ((potential, &from_a), &from_b) in potentials.iter_mut().zip(a.weights).zip(b.weights) {
-        let weight = scaled(from_a, a.shift).saturating_add(scaled(from_b, b.shift));
-        *potential = potential.saturating_add(weight);
+/// [`Kernels::raise`] in plain code.
+pub(crate) fn raise(job: &mut Raise<'_, '_>) {
+    let neurons = &mut *job.neurons;
+    let fields = [
+        (&mut *neurons.input_trace, job.inputs),
+        (&mut *neurons.recurrent_trace, job.spikes),
+        (&mut *neurons.output_trace, job.spikes),
+    ];
+    for (((field, flags), increment), max) in fields.into_iter().zip(job.increments).zip(TRACE_MAX)
+    {
+        let traces = field.as_flattened_mut();
+        let mut left = *flags;
+        while let Some(slot) = left.pop_first() {
+            traces[slot] = traces[slot].saturating_add(increment).min(max);
+        }
     }
 }
 
-/// The same with noise: one word per pair, its low half for the even slot.
+/// [`Kernels::excite_outputs`] in plain code.
+pub(crate) fn excite_outputs(job: &mut OutputExcitation<'_>) {
+    let mut spikes = *job.spikes;
+    while let Some(slot) = spikes.pop_first() {
+        for ((potential, &weight), &mask) in
+            job.outputs.iter_mut().zip(&job.rows[slot]).zip(&job.mask)
+        {
+            *potential = potential.saturating_add(scaled(weight, job.shift) & mask);
+        }
+    }
+}
+
+/// The same with noise, for every active slot, rows or not: one word per pair, its low half for the
+/// even slot.
 fn excite_noisy(
-    potentials: &mut [i16],
-    a: Row<'_>,
-    b: Row<'_>,
+    neurons: &mut Neurons<'_>,
+    weights: &Weights<'_>,
+    spikes: &Flags,
+    inputs: &Flags,
     noise: &mut NoiseGenerator,
     shift: u32,
+    settings: &Settings,
 ) {
-    let mut word = 0;
-    for (slot, potential) in potentials.iter_mut().enumerate() {
-        word = if slot & 1 == 0 { noise.draw() } else { word >> 16 };
-        let weight =
-            scaled(a.weights[slot], a.shift).saturating_add(scaled(b.weights[slot], b.shift));
-        *potential = add_noisy(*potential, weight, low16(word).cast_signed() >> shift);
-    }
-}
-
-fn excite_outputs(outputs: &mut Lanes, row: &WeightLanes, settings: &Settings) {
-    for (potential, &weight) in
-        outputs.iter_mut().zip(row).take(settings.last_output.saturating_add(1))
-    {
-        *potential = potential.saturating_add(scaled(weight, settings.output_weight_shift));
+    static NO_ROW: [WeightLanes; LANES] = [[0; LANES]; LANES];
+    let pick = |matrix: &[WeightLanes], slots: &Flags, slot: usize| {
+        let start = slot.saturating_mul(weights.groups);
+        let row = slots.has(slot).then(|| matrix.get(start..start.saturating_add(weights.groups)));
+        row.flatten().map_or(NO_ROW, |row| {
+            let mut copy = NO_ROW;
+            copy[..row.len()].copy_from_slice(row);
+            copy
+        })
+    };
+    let mut active = spikes.union(inputs);
+    while let Some(slot) = active.pop_first() {
+        let recurrent = pick(weights.recurrent(), spikes, slot);
+        let input = pick(weights.input(), inputs, slot);
+        let (a, b) = (recurrent.as_flattened(), input.as_flattened());
+        let reached = settings.last_recurrent | 1;
+        let potentials = &mut neurons.potential.as_flattened_mut()[..=reached];
+        let mut word = 0;
+        for (column, potential) in potentials.iter_mut().enumerate() {
+            word = if column & 1 == 0 { noise.draw() } else { word >> 16 };
+            let weight = scaled(a[column], settings.recurrent.weight_shift)
+                .saturating_add(scaled(b[column], settings.input.weight_shift));
+            *potential = add_noisy(*potential, weight, low16(word).cast_signed() >> shift);
+        }
     }
 }
 
@@ -169,37 +298,12 @@ fn add_noisy(potential: i16, weight: i16, noise: i16) -> i16 {
     }
 }
 
-/// Increments the traces of a visited slot, if the scan over the neurons passes it.
-fn trace(
-    neurons: &mut Neurons<'_>,
-    slot: usize,
-    spike: bool,
-    input: bool,
-    settings: &Settings,
-) -> bool {
-    let off =
-        settings.input_increment | settings.recurrent_increment | settings.output_increment == 0;
-    if off || slot >> 1 > settings.last_recurrent >> 1 {
-        return false;
+/// The chip's extra step for input channels above the last neuron. It writes the traces of the pair
+/// but not its potentials, so that what the memory held before becomes visible.
+fn supplement(neurons: &mut Neurons<'_>, mut inputs: Flags, settings: &Settings) {
+    while let Some(slot) = inputs.pop_first() {
+        neurons.start_traces(slot >> 1);
+        let trace = &mut neurons.input_trace.as_flattened_mut()[slot];
+        *trace = trace.saturating_add(settings.input_increment).min(4095);
     }
-    if input {
-        raise(neurons.input_trace, slot, settings.input_increment, 4095);
-    }
-    if spike {
-        raise(neurons.recurrent_trace, slot, settings.recurrent_increment, 4095);
-        raise(neurons.output_trace, slot, settings.output_increment, 1023);
-    }
-    true
-}
-
-/// The chip's extra step for an input channel above the last neuron. It writes the traces of the
-/// pair but not its potentials, so that what the memory held before becomes visible.
-fn supplement(neurons: &mut Neurons<'_>, slot: usize, settings: &Settings) {
-    neurons.start_traces(slot >> 1);
-    raise(neurons.input_trace, slot, settings.input_increment, 4095);
-}
-
-fn raise(field: &mut [Lanes], slot: usize, increment: i16, max: i16) {
-    let trace = &mut field.as_flattened_mut()[slot];
-    *trace = trace.saturating_add(increment).min(max);
 }

@@ -1,7 +1,8 @@
 //! The registers as the hot loops want them: decoded once, in their own types, under names that say
 //! what they do.
 
-use crate::fixed::{low16, sign5, wrap16};
+use crate::fixed::{low16, sign5};
+use crate::flags::Flags;
 use crate::params::Params;
 use crate::registers::Register;
 
@@ -45,6 +46,18 @@ pub(crate) struct Settings {
     pub(crate) last_scanned: usize,
     /// nS = max(nI, nR, nO): last slot that STEP visits.
     pub(crate) last_stepped: usize,
+    /// The pairs that STEP writes: those that its scan completes.
+    pub(crate) stepped_pairs: u128,
+    /// The pairs that PROP writes for every event: those of the recurrent neurons.
+    pub(crate) recurrent_pairs: u128,
+    /// The slots up to the last of: inputs, recurrent neurons, slots scanned.
+    pub(crate) inputs: Flags,
+    pub(crate) neurons: Flags,
+    pub(crate) scanned: Flags,
+    /// The slots up to the second one of the last pair with a recurrent neuron.
+    pub(crate) neuron_pairs: Flags,
+    /// The slots of [`Settings::stepped_pairs`].
+    pub(crate) stepped: Flags,
     /// SPI_RST_MODE.
     pub(crate) reset_to_zero: bool,
     /// SPI_DO_EPROP is not 0.
@@ -84,8 +97,8 @@ pub(crate) struct Settings {
     pub(crate) send_label_only: bool,
     /// SPI_NOISE_STR where SPI_NOISE_EN is set: right shift of the 16-bit noise.
     pub(crate) noise_shift: Option<u32>,
-    /// SPI_KAPPA as its distance from 1.0, in units of 2^-15 (see [`crate::fixed::decay`]).
-    pub(crate) output_leak: i16,
+    /// SPI_KAPPA.
+    pub(crate) kappa: i16,
     /// SPI_THR_H_0..3.
     pub(crate) slope_bounds: [i16; 4],
     /// SPI_H_0..4.
@@ -95,7 +108,7 @@ pub(crate) struct Settings {
 impl Settings {
     #[expect(
         clippy::arithmetic_side_effects,
-        reason = "shifts by 3-bit registers, of constants below 16"
+        reason = "shifts by 3-bit registers, of constants below 16, and numbers of slots"
     )]
     pub(crate) fn decode(params: &Params) -> Settings {
         let value = |register| params.value(register);
@@ -113,12 +126,27 @@ impl Settings {
         let increment = |enable, unit: i16, shift| {
             if forced || bit(Register::DoEprop, enable) { unit << value(shift) } else { 0 }
         };
+        let last_stepped = last_scanned.max(last_output);
+        // The first `count` pairs, 0..=128.
+        let pairs = |count: usize| {
+            if count == 0 { 0 } else { u128::MAX >> 128_usize.saturating_sub(count) }
+        };
         Settings {
             last_input,
             last_recurrent,
             last_output,
             last_scanned,
-            last_stepped: last_scanned.max(last_output),
+            last_stepped,
+            stepped_pairs: pairs(last_stepped.div_ceil(2)),
+            inputs: Flags::all_up_to(last_input),
+            neurons: Flags::all_up_to(last_recurrent),
+            scanned: Flags::all_up_to(last_scanned),
+            neuron_pairs: Flags::all_up_to(last_recurrent | 1),
+            stepped: match last_stepped.div_ceil(2) {
+                0 => Flags::EMPTY,
+                pairs => Flags::all_up_to(2 * pairs - 1),
+            },
+            recurrent_pairs: pairs(last_recurrent / 2 + 1),
             reset_to_zero: flag(Register::RstMode),
             learning: value(Register::DoEprop) != 0,
             output_learns: bit(Register::DoEprop, 2),
@@ -157,7 +185,7 @@ impl Settings {
             send_per_step: flag(Register::SendPerTimestep),
             send_label_only: flag(Register::SendLabelOnly),
             noise_shift: flag(Register::NoiseEn).then(|| value(Register::NoiseStr)),
-            output_leak: wrap16((value(Register::Kappa).cast_signed() - 128) << 8),
+            kappa: signed(Register::Kappa),
             slope_bounds: [Register::ThrH0, Register::ThrH1, Register::ThrH2, Register::ThrH3]
                 .map(signed),
             slopes: [Register::H0, Register::H1, Register::H2, Register::H3, Register::H4]

@@ -1,6 +1,7 @@
 //! The stochastic change of weights by one unit (SPEC 6.2 and 6.3; srnn.v:1522-1605).
 
-use crate::lfsr::RowGenerator;
+use crate::eprop::{HiddenJob, OutputJob, Row};
+use crate::lfsr::{RowGenerator, output_word};
 use crate::memory::{LANES, Lanes, WeightLanes};
 use crate::settings::{MatrixSettings, Rate, Settings};
 
@@ -8,6 +9,36 @@ use crate::settings::{MatrixSettings, Rate, Settings};
 const HIDDEN_MAX: u32 = u32::MAX;
 /// The largest value a random word of the output matrix takes: 28 bits.
 const OUTPUT_MAX: u32 = 0xFFF_FFFF;
+
+/// Bounds below which the short ways of the SIMD kernels are exact, for the traces of a pass.
+///
+/// With |gain| * trace < 2^27 the chip's underflow guard (bit 27 of the change) is never set for an
+/// increase, and for a decrease it changes nothing. With that bound and the penalty's, the change
+/// less the penalty is itself, and never the most negative number, which always happens. What is
+/// left is the rate's left shift, which saturates: it may be applied to gain and penalty instead
+/// where the result has room in 32 bits, or in 31 and a sign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Of |gain|, without a penalty.
+    pub(crate) plain: u32,
+    /// Of |gain|, with a penalty.
+    pub(crate) penalised: u32,
+    /// Of the penalty.
+    pub(crate) penalty: u32,
+}
+
+#[expect(clippy::arithmetic_side_effects, reason = "a trace of an active row is not 0")]
+impl Bounds {
+    pub(crate) fn new(active: &[Row], up: u32) -> Bounds {
+        let trace = active.iter().map(|row| row.trace).max().unwrap_or(1).cast_unsigned();
+        let guard = (1 << 27) - 1;
+        Bounds {
+            plain: guard.min(u32::MAX >> up) / trace,
+            penalised: guard.min(u32::MAX >> up >> 2) / trace,
+            penalty: u32::MAX >> up >> 2,
+        }
+    }
+}
 
 /// What drives the changes of one hidden matrix in 16 neighbouring columns during one pass.
 #[derive(Debug)]
@@ -82,7 +113,7 @@ impl Drive {
     pub(crate) fn change(
         &self,
         row: &mut WeightLanes,
-        trace: i16,
+        trace: i32,
         own: Option<usize>,
         generator: &mut RowGenerator,
     ) -> bool {
@@ -106,8 +137,7 @@ impl Drive {
         true
     }
 
-    fn wanted(&self, trace: i16) -> Wanted {
-        let trace = i32::from(trace);
+    fn wanted(&self, trace: i32) -> Wanted {
         // K >> 4, and bit 31 of K all over a word.
         let mut scaled = [0; LANES];
         let mut bit31 = [0; LANES];
@@ -159,16 +189,54 @@ fn reach(change: i32, least: i32, max: u32, rate: Rate) -> u32 {
     if change == least { max } else { saturated.wrapping_shr(rate.down) }
 }
 
+/// [`Kernels::change_hidden`](crate::kernels::Kernels::change_hidden) in plain code.
+pub(crate) fn change_hidden(job: &mut HiddenJob<'_>) -> u64 {
+    let mut visited = 0_u64;
+    for group in 0..job.groups {
+        let learning = job.learning;
+        let drive = Drive::new(
+            &learning.signal[group],
+            &learning.slope[group],
+            &learning.excess[group],
+            job.matrix_settings,
+            job.settings,
+        );
+        let (rows, _) = job.rows.visited(group, drive.skips_quiet);
+        for row in rows {
+            let pre = usize::try_from(row.index).expect("at most 256 rows");
+            let weights = &mut job.matrix[job.groups.wrapping_mul(pre).wrapping_add(group)];
+            let own = (job.rows.recurrent && pre >> 4 == group).then_some(pre & 15);
+            visited =
+                visited.wrapping_add(drive.change(weights, row.trace, own, job.generator).into());
+        }
+    }
+    visited
+}
+
+/// [`Kernels::change_outputs`](crate::kernels::Kernels::change_outputs) in plain code.
+pub(crate) fn change_outputs(job: &mut OutputJob<'_>) {
+    let outputs = job.settings.last_output.saturating_add(1);
+    for row in job.rows {
+        let words = job.generator.draw(1);
+        let mut random = [0; LANES];
+        for (k, random) in random.iter_mut().enumerate().take(outputs) {
+            *random = output_word(words, k);
+        }
+        let weights = &mut job.matrix[usize::try_from(row.index).expect("at most 256 rows")];
+        change_output_row(weights, job.errors, row.trace, job.settings.output_rate, &random);
+    }
+}
+
 /// Updates the output weights of one neuron; `trace` is its output trace, 1..=1023.
-pub(crate) fn change_outputs(
+fn change_output_row(
     row: &mut WeightLanes,
     errors: &Lanes,
-    trace: i16,
+    trace: i32,
     rate: Rate,
     random: &[u32; LANES],
 ) {
     for ((weight, &error), &random) in row.iter_mut().zip(errors).zip(random) {
-        let change = i32::from(error).wrapping_mul(i32::from(trace));
+        let change = i32::from(error).wrapping_mul(trace);
         if change != 0 && reach(change, -0x800_0000, OUTPUT_MAX, rate) >= random {
             *weight = weight.saturating_add(if change < 0 { -1 } else { 1 });
         }

@@ -1,6 +1,7 @@
 //! Looking into a network: everything the chip's memories and registers would show, and nothing
 //! that changes them.
 
+use crate::isa::Isa;
 use crate::network::Network;
 use crate::params::Params;
 
@@ -93,20 +94,25 @@ impl Network<'_> {
         &self.params
     }
 
+    /// The instruction set in use.
+    #[must_use]
+    pub const fn isa(&self) -> Isa {
+        self.kernels.isa
+    }
+
     /// Where the generators are now.
     #[must_use]
     pub fn generators(&self) -> Generators {
-        let [neur0, neur1, tinp0, tinp1, trec0, trec1, tout0, tout1] =
-            self.pair_generators.registers();
+        let [neur, tinp, trec, tout, [oneur, _]] = self.rounding.registers();
         Generators {
             winp: self.weight_generators.input.register(),
             wrec: self.weight_generators.recurrent.register(),
             wout: self.weight_generators.output.register(),
-            neur: [neur0, neur1],
-            oneur: self.output_generator.register(),
-            tinp: [tinp0, tinp1],
-            trec: [trec0, trec1],
-            tout: [tout0, tout1],
+            neur,
+            oneur,
+            tinp,
+            trec,
+            tout,
             noise: self.noise_generator.register(),
         }
     }

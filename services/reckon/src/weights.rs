@@ -38,8 +38,9 @@ impl Network<'_> {
         self.check_lengths(inp.len(), rec.len(), out.len())?;
         let shape = self.params.shape();
         let weights = &mut self.weights;
-        load(weights.input, weights.groups, inp, shape.recurrent);
-        load(weights.recurrent, weights.groups, rec, shape.recurrent);
+        let groups = weights.groups;
+        load(weights.input_mut(), groups, inp, shape.recurrent);
+        load(weights.recurrent_mut(), groups, rec, shape.recurrent);
         load(weights.output, 1, out, shape.outputs);
         Ok(())
     }
@@ -57,8 +58,8 @@ impl Network<'_> {
     ) -> Result<(), WeightError> {
         self.check_lengths(inp.len(), rec.len(), out.len())?;
         let shape = self.params.shape();
-        read(self.weights.input, self.weights.groups, inp, shape.recurrent);
-        read(self.weights.recurrent, self.weights.groups, rec, shape.recurrent);
+        read(self.weights.input(), self.weights.groups, inp, shape.recurrent);
+        read(self.weights.recurrent(), self.weights.groups, rec, shape.recurrent);
         read(self.weights.output, 1, out, shape.outputs);
         Ok(())
     }
@@ -70,9 +71,9 @@ impl Network<'_> {
     pub fn padded_weights(&self) -> [&[i8]; 3] {
         let weights = &self.weights;
         [
-            weights.input.as_flattened(),
-            weights.recurrent.as_flattened(),
-            weights.output.as_flattened(),
+            weights.input().as_flattened(),
+            weights.recurrent().as_flattened(),
+            weights.output[..weights.neurons].as_flattened(),
         ]
     }
 
@@ -91,9 +92,9 @@ impl Network<'_> {
         check_length("inp", input, inp.len())?;
         check_length("rec", recurrent, rec.len())?;
         check_length("out", output, out.len())?;
-        self.weights.input.as_flattened_mut().copy_from_slice(inp);
-        self.weights.recurrent.as_flattened_mut().copy_from_slice(rec);
-        self.weights.output.as_flattened_mut().copy_from_slice(out);
+        self.weights.input_mut().as_flattened_mut().copy_from_slice(inp);
+        self.weights.recurrent_mut().as_flattened_mut().copy_from_slice(rec);
+        self.weights.output.as_flattened_mut()[..out.len()].copy_from_slice(out);
         Ok(())
     }
 

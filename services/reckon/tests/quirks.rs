@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod isas;
+
 use reckon::{Memory, Network, Pair, Params, Pins, Shape};
 
 /// Registers that make the network small, leak-free of chance and ready to learn; later entries
@@ -48,13 +50,15 @@ fn pair(pair: u8, threshold: i16) -> Pair {
     Pair { pair, alpha12: 0xFFF, threshold }
 }
 
-/// A network in memory of its own, for one test.
-fn check(params: &Params, test: impl FnOnce(&mut Network<'_>)) {
-    let len = Network::memory_len(params.shape());
-    // What the memory held before must not matter.
-    let (mut weights, mut words) = (vec![77; len.weights], vec![-7; len.words]);
-    let memory = Memory { weights: &mut weights, words: &mut words };
-    test(&mut Network::new(params, memory).unwrap());
+/// The same test on every path, each time on a network in memory of its own.
+fn check(params: &Params, mut test: impl FnMut(&mut Network<'_>)) {
+    for isa in isas::isas() {
+        let len = Network::memory_len(params.shape());
+        // What the memory held before must not matter.
+        let (mut weights, mut words) = (vec![77; len.weights], vec![-7; len.words]);
+        let memory = Memory { weights: &mut weights, words: &mut words };
+        test(&mut Network::new(params, memory).unwrap().with_isa(isa).unwrap());
+    }
 }
 
 const IDLE: Pins = Pins { target_valid: false, infer_acc: false, last: false };
@@ -90,7 +94,7 @@ fn target_valid_stands_still_while_learning_is_off() {
 
 /// One recurrent neuron, two inputs: slot 1 has no neuron, but column 1 of the weights is memory
 /// all the same.
-fn lone_neuron(weight: i8, test: impl FnOnce(&mut Network<'_>)) {
+fn lone_neuron(weight: i8, mut test: impl FnMut(&mut Network<'_>)) {
     let shape = Shape { inputs: 2, recurrent: 1, outputs: 1 };
     let changes = [("SPI_DO_EPROP", 3), ("SPI_REGUL_MODE", 2), ("SPI_REGUL_W", 0)];
     check(&params(shape, &changes, &[pair(0, 5)]), |network| {
@@ -175,7 +179,7 @@ fn a_supplementary_step_may_double_the_increment() {
 
 /// Three slots: the last pair is never stepped, so a learning pass finds what the sample before
 /// left there.
-fn odd_network(changes: &[(&'static str, u32)], test: impl FnOnce(&mut Network<'_>)) {
+fn odd_network(changes: &[(&'static str, u32)], mut test: impl FnMut(&mut Network<'_>)) {
     let shape = Shape { inputs: 3, recurrent: 3, outputs: 1 };
     check(&params(shape, changes, &[pair(0, NEVER), pair(1, NEVER)]), |network| {
         let mut inp = [0; 9];

@@ -167,7 +167,7 @@ fn leaks_follow_their_pair() {
         Pair { pair: 34, alpha12: 0xFFF, threshold: 1 },
     ];
     let params = Params::parse(registers, pairs).unwrap();
-    assert_eq!((params.leak(33), params.leak(34), params.leak(35)), (-1, 0xFFF, -0x1000));
+    assert_eq!((params.leak(33), params.leak(34), params.leak(35)), (-2, 0x1FFE, -0x2000));
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn wrap32(x: i128) -> i128 {
 }
 
 /// SPEC 6.2 (b): `prob` from L, h, q, A and M.
-fn wanted_by_the_book(signal: i16, slope: i16, trace: i16, penalty: u32, passed: i128) -> i128 {
+fn wanted_by_the_book(signal: i16, slope: i16, trace: i32, penalty: u32, passed: i128) -> i128 {
     let e = i128::from(signal) * i128::from(trace) * i128::from(slope);
     let k = e * if e < 0 { 16 } else { passed };
     let d = wrap32((k >> 4) - i128::from(penalty));
@@ -44,7 +44,7 @@ proptest! {
     fn hidden_changes_equal_the_wide_formula(
         signal: i16,
         slope in -16_i16..16,
-        trace in 0_i16..4096,
+        trace in 0_i32..4096,
         penalty in prop_oneof![Just(0), word()],
         blocked in 0_i32..=16,
         up in 0_u32..32,
@@ -70,7 +70,7 @@ proptest! {
     #[test]
     fn output_changes_equal_the_wide_formula(
         error: i16,
-        trace in 1_i16..1024,
+        trace in 1_i32..1024,
         up in 0_u32..32,
         down in 0_u32..32,
         random in word(),
@@ -78,7 +78,7 @@ proptest! {
         let rate = Rate { up, down };
         let random = random & OUTPUT_MAX;
         let mut row = [0; LANES];
-        change_outputs(&mut row, &[error; LANES], trace, rate, &[random; LANES]);
+        change_output_row(&mut row, &[error; LANES], trace, rate, &[random; LANES]);
         let prob = i128::from(error) * i128::from(trace);
         prop_assert_eq!(row, [step_by_the_book(prob, 28, rate, random); LANES]);
     }
@@ -95,9 +95,9 @@ fn the_guard_looks_at_a_bit_that_is_not_the_sign() {
 fn a_weight_stays_at_its_limit() {
     let rate = Rate { up: 31, down: 0 };
     let mut row = [127; LANES];
-    change_outputs(&mut row, &[1; LANES], 1, rate, &[0; LANES]);
+    change_output_row(&mut row, &[1; LANES], 1, rate, &[0; LANES]);
     assert_eq!(row, [127; LANES]);
     let mut row = [-128; LANES];
-    change_outputs(&mut row, &[-1; LANES], 1, rate, &[0; LANES]);
+    change_output_row(&mut row, &[-1; LANES], 1, rate, &[0; LANES]);
     assert_eq!(row, [-128; LANES]);
 }

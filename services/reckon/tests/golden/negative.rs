@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use reckon::Isa;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::failure::{Failure, Mismatch, Place};
-use crate::replay::check_case;
+use crate::replay::{Score, check_case};
 use crate::shipped;
 
 /// A case of 4 samples with details, learning, messages at every step and 3 outputs: 3 phases, NN =
@@ -26,6 +27,10 @@ fn copy(test: &str) -> PathBuf {
     to
 }
 
+fn check(dir: &Path) -> Result<Vec<Score>, Failure> {
+    check_case(dir, Isa::detect())
+}
+
 /// Rewrites `file` of the case in `dir`.
 fn edit(dir: &Path, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
     let path = dir.join(file);
@@ -36,7 +41,7 @@ fn edit(dir: &Path, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
 
 /// Where and in what the case in `dir` differs.
 fn difference(dir: &Path) -> (Place, &'static str, String, Option<usize>) {
-    let failure = check_case(dir).expect_err("the harness lets a wrong bit pass");
+    let failure = check(dir).expect_err("the harness lets a wrong bit pass");
     match failure {
         Failure::Differs(mismatch) => {
             let Mismatch { place, file, field, index, expected, got } = *mismatch;
@@ -66,7 +71,7 @@ fn check_flip(
 
 #[test]
 fn an_untouched_copy_passes() {
-    check_case(&copy("untouched")).unwrap();
+    check(&copy("untouched")).unwrap();
 }
 
 #[test]
@@ -172,7 +177,7 @@ fn a_wrong_bit_in_a_compressed_file_is_named() {
         let packed = compress_to_vec(bytes.as_slice(), CompressionLevel::Fastest);
         fs::write(dir.join(format!("{file}.zst")), packed).unwrap();
     }
-    check_case(&dir).unwrap();
+    check(&dir).unwrap();
 
     let mut bytes = fs::read(shipped().join(CASE).join("out_u.bin")).unwrap();
     bytes[30] ^= 4;
@@ -183,7 +188,7 @@ fn a_wrong_bit_in_a_compressed_file_is_named() {
 
     edit(&dir, "out_u.bin.zst", |bytes| bytes.truncate(40));
     assert!(
-        matches!(check_case(&dir), Err(Failure::Unreadable { file, .. }) if file == "out_u.bin.zst")
+        matches!(check(&dir), Err(Failure::Unreadable { file, .. }) if file == "out_u.bin.zst")
     );
 }
 
@@ -192,12 +197,12 @@ fn a_file_that_ends_early_or_late_is_named() {
     for file in ["spikes.bin", "out_u.bin", "detail.bin", "eprop.bin", "weights.bin"] {
         let dir = copy(&format!("short_{file}"));
         edit(&dir, file, |bytes| bytes.truncate(bytes.len() - 1));
-        let failure = check_case(&dir).unwrap_err().to_string();
+        let failure = check(&dir).unwrap_err().to_string();
         assert!(failure.contains(file) && failure.contains("expected end of file"), "{failure}");
 
         let dir = copy(&format!("long_{file}"));
         edit(&dir, file, |bytes| bytes.push(0));
-        let failure = check_case(&dir).unwrap_err().to_string();
+        let failure = check(&dir).unwrap_err().to_string();
         assert!(failure.contains(file) && failure.contains("expected 1 more bytes"), "{failure}");
     }
     for file in
@@ -208,12 +213,12 @@ fn a_file_that_ends_early_or_late_is_named() {
             let rest = bytes[..bytes.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap();
             bytes.truncate(rest + 1);
         });
-        let failure = check_case(&dir).unwrap_err().to_string();
+        let failure = check(&dir).unwrap_err().to_string();
         assert!(failure.contains(file) && failure.contains("expected end of file"), "{failure}");
 
         let dir = copy(&format!("long_{file}"));
         edit(&dir, file, |bytes| bytes.extend(b"0,0\n"));
-        let failure = check_case(&dir).unwrap_err().to_string();
+        let failure = check(&dir).unwrap_err().to_string();
         assert!(failure.contains(file) && failure.contains("no more rows"), "{failure}");
     }
 }
@@ -223,7 +228,7 @@ fn a_file_that_ends_early_or_late_is_named() {
 fn check_input(file: &str, change: impl FnOnce(&mut Vec<u8>), why: &str) {
     let dir = copy(&format!("input_{file}_{}", why.replace([' ', '`', ':'], "_")));
     edit(&dir, file, change);
-    let failure = check_case(&dir).unwrap_err();
+    let failure = check(&dir).unwrap_err();
     assert!(
         matches!(&failure, Failure::Unreadable { file: named, .. } if named == file),
         "{failure}"
@@ -244,7 +249,7 @@ fn an_unusable_input_is_named() {
     check_input("schedule.txt", |text| text.extend(b"more 7 1 0 5 0 0 0\n"), "cannot read `more");
     let dir = copy("no_samples");
     fs::remove_file(dir.join("samples.txt")).unwrap();
-    assert!(check_case(&dir).unwrap_err().to_string().contains("samples.txt: is not there"));
+    assert!(check(&dir).unwrap_err().to_string().contains("samples.txt: is not there"));
 }
 
 #[test]
@@ -263,8 +268,8 @@ fn expected_files_may_be_absent_but_not_all() {
     ];
     for file in results {
         fs::remove_file(dir.join(file)).unwrap();
-        check_case(&dir).unwrap();
+        check(&dir).unwrap();
     }
     fs::remove_file(dir.join("out_u.bin")).unwrap();
-    assert!(check_case(&dir).unwrap_err().to_string().contains("no expected result"));
+    assert!(check(&dir).unwrap_err().to_string().contains("no expected result"));
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reckon::{Cycles, Memory, Network, Pins, Sent, Slot, StepReport};
+use reckon::{Cycles, Isa, Memory, Network, Pins, Sent, Slot, StepReport};
 
 use crate::case::{Case, GoldenSample, Phase, unreadable};
 use crate::expected::{Binary, Csv, Width};
@@ -15,19 +15,24 @@ pub(crate) struct Score {
     pub(crate) total: usize,
 }
 
-/// Reads the case in `dir`, runs it and compares.
-pub(crate) fn check_case(dir: &Path) -> Result<Vec<Score>, Failure> {
+/// Reads the case in `dir`, runs it on `isa` and compares.
+pub(crate) fn check_case(dir: &Path, isa: Isa) -> Result<Vec<Score>, Failure> {
     let case = Case::load(dir)?;
-    replay(&case, dir)
+    replay(&case, dir, isa)
 }
 
 /// Runs `case` and compares with the expected files in `dir`, at least one of which must be there.
-pub(crate) fn replay(case: &Case, dir: &Path) -> Result<Vec<Score>, Failure> {
-    replay_start(case, dir, case.schedule.len())
+pub(crate) fn replay(case: &Case, dir: &Path, isa: Isa) -> Result<Vec<Score>, Failure> {
+    replay_start(case, dir, case.schedule.len(), isa)
 }
 
 /// The same, for files that cover the first `phases` phases only; the rest runs without comparison.
-pub(crate) fn replay_start(case: &Case, dir: &Path, phases: usize) -> Result<Vec<Score>, Failure> {
+pub(crate) fn replay_start(
+    case: &Case,
+    dir: &Path,
+    phases: usize,
+    isa: Isa,
+) -> Result<Vec<Score>, Failure> {
     let mut expected = Expected::open(&case.name, dir)?;
     if !expected.any() {
         return Err(unreadable(
@@ -37,7 +42,7 @@ pub(crate) fn replay_start(case: &Case, dir: &Path, phases: usize) -> Result<Vec
             "no expected result of any kind is there",
         ));
     }
-    run(case, &mut expected, phases)
+    run(case, &mut expected, phases, isa)
 }
 
 struct Expected {
@@ -107,13 +112,18 @@ struct Replay<'a, 'm> {
     dumps: usize,
 }
 
-fn run(case: &Case, expected: &mut Expected, phases: usize) -> Result<Vec<Score>, Failure> {
+fn run(
+    case: &Case,
+    expected: &mut Expected,
+    phases: usize,
+    isa: Isa,
+) -> Result<Vec<Score>, Failure> {
     let shape = case.params.shape();
     let len = Network::memory_len(shape);
     let (mut weights, mut words) = (vec![0; len.weights], vec![0; len.words]);
     let memory = Memory { weights: &mut weights, words: &mut words };
-    let mut network =
-        Network::new(&case.params, memory).expect("the memory has the length asked for");
+    let network = Network::new(&case.params, memory).expect("the memory has the length asked for");
+    let mut network = network.with_isa(isa).expect("only available paths are tested");
     let [inp, rec, out] = &case.weights;
     network
         .load_padded_weights(inp, rec, out)

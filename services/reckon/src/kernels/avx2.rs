@@ -1,0 +1,92 @@
+//! The hot loops in AVX2: 8 lanes of 32 bits or 16 of 16 bits at a time.
+//!
+//! The functions in the table below do what is said at [`Kernels`]; each only enters code that is
+//! compiled for the instruction set.
+#![expect(
+    unsafe_code,
+    reason = "code for an instruction set may only be entered where the processor has it, and \
+              vectors are loaded and stored through pointers"
+)]
+
+mod learn;
+mod prop;
+mod step;
+
+use core::arch::x86_64::{
+    __m128i, __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256,
+};
+
+use super::Kernels;
+use crate::isa::Isa;
+
+// SAFETY, of all functions in the table: `kernels::of` is the only way to it, and gives it out only
+// where the processor and the operating system have every feature named here.
+pub(super) static KERNELS: Kernels = Kernels {
+    isa: Isa::Avx2,
+    planes: false,
+    // SAFETY: see above.
+    extend: |streams, counts| unsafe { step::extend(streams, counts) },
+    // SAFETY: see above.
+    step: |step| unsafe { step::blocks(step) },
+    // SAFETY: see above.
+    excite: |job| unsafe { prop::excite(job) },
+    // SAFETY: see above.
+    excite_outputs: |job| unsafe { prop::excite_outputs(job) },
+    // SAFETY: see above.
+    raise: |job| unsafe { prop::raise(job) },
+    // SAFETY: see above.
+    signals: |job| unsafe { learn::signals(job) },
+    // SAFETY: see above.
+    change_outputs: |job| unsafe { learn::outputs::change(job) },
+    // SAFETY: see above.
+    change_hidden: |job| unsafe { learn::hidden::change(job) },
+};
+
+#[inline]
+#[target_feature(enable = "avx")]
+fn load_u32(from: &[u32; 8]) -> __m256i {
+    // SAFETY: the array has 32 bytes; alignment is not needed.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx")]
+fn store_u32(to: &mut [u32; 8], value: __m256i) {
+    // SAFETY: the array has 32 bytes; alignment is not needed.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) }
+}
+
+#[inline]
+#[target_feature(enable = "avx")]
+fn load_16(from: &[i16; 16]) -> __m256i {
+    // SAFETY: the array has 32 bytes; alignment is not needed.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx")]
+fn store_16(to: &mut [i16; 16], value: __m256i) {
+    // SAFETY: the array has 32 bytes; alignment is not needed.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn load_8(from: &[i16; 8]) -> __m128i {
+    // SAFETY: the array has 16 bytes; alignment is not needed.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn load_weights(from: &[i8; 16]) -> __m128i {
+    // SAFETY: the array has 16 bytes; alignment is not needed.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn store_weights(to: &mut [i8; 16], value: __m128i) {
+    // SAFETY: the array has 16 bytes; alignment is not needed.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) }
+}

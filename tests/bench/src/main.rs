@@ -1,0 +1,78 @@
+//! The figures of BENCHMARKS.md, measured anew: one JSON line per case.
+//!
+//! ```text
+//! cargo run --release -p bench -- core [--json] [--runs 5] [--isa avx512]
+//! ```
+//!
+//! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
+//! skipped. Times are CPU time of this process, so that other work on the machine disturbs little.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is its purpose")]
+
+mod clock;
+mod core_bench;
+mod navigation;
+mod networks;
+mod roof;
+
+use std::process::ExitCode;
+
+use reckon::Isa;
+
+/// What the command line asks for.
+#[derive(Debug)]
+struct Options {
+    json: bool,
+    runs: usize,
+    isa: Isa,
+}
+
+const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let options = match (arguments.next().as_deref(), options(arguments)) {
+        (Some("core"), Ok(options)) => options,
+        (Some("core"), Err(why)) => {
+            eprintln!("{why}\n{USAGE}");
+            return ExitCode::from(64);
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    if !options.isa.is_available() {
+        eprintln!("SKIPPED core: this processor lacks {}", options.isa);
+        return ExitCode::SUCCESS;
+    }
+    for line in core_bench::run(options.isa, options.runs) {
+        println!("{}", if options.json { line.json(options.isa) } else { line.text() });
+    }
+    ExitCode::SUCCESS
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let isa = |name: &str| Isa::named(name).ok_or_else(|| format!("no instruction set `{name}`"));
+    let forced = std::env::var_os("RECKON_ISA");
+    let mut options = Options {
+        json: false,
+        runs: 5,
+        isa: forced.map_or_else(|| Ok(Isa::detect()), |name| isa(&name.to_string_lossy()))?,
+    };
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--json" => options.json = true,
+            "--runs" => {
+                options.runs = value()?.parse().map_err(|error| format!("--runs: {error}"))?;
+            }
+            "--isa" => options.isa = isa(&value()?)?,
+            _ => return Err(format!("unknown argument `{argument}`")),
+        }
+    }
+    if options.runs == 0 {
+        return Err("--runs must be at least 1".to_owned());
+    }
+    Ok(options)
+}
