@@ -45,9 +45,10 @@ fn the_chips_own_recordings_are_read_whole() {
 
 #[test]
 fn a_recording_cut_anywhere_is_refused() {
-    let Some(text) =
-        support::shared("a_recording_cut_anywhere_is_refused", "dataset_cueAcc_train.dat")
-    else {
+    let Some(text) = support::shared(
+        "a_recording_cut_anywhere_is_refused",
+        "data/reckon-cue/dataset_cueAcc_train.dat",
+    ) else {
         return;
     };
     let lines: Vec<&str> = text.lines().collect();
