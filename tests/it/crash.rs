@@ -1,13 +1,14 @@
 //! The coordinator is killed in the middle of a round and comes back: nothing is lost, nothing counted twice, and the
 //! result is that of a run without the crash.
 
+use rustix::process::Signal;
 use simulator::Rest;
 
 use crate::support::fixture::{digests, navigation_plan, post_model, post_run, wait_for, wait_run};
-use crate::support::process::{Serve, node};
+use crate::support::process::{Serve, node, signal};
 
 const NODES: usize = 4;
-const ROUNDS: u32 = 4;
+const ROUNDS: u32 = 60;
 
 fn names() -> Vec<String> {
     (1..=NODES).map(|i| format!("node-{i}")).collect()
@@ -15,7 +16,7 @@ fn names() -> Vec<String> {
 
 async fn begin(rest: &Rest) -> u64 {
     post_model(rest, "navigation", &simulator::demo::navigation_artifact(7)).await;
-    post_run(rest, "navigation", &navigation_plan(&names(), ROUNDS, 2)).await
+    post_run(rest, "navigation", &navigation_plan(&names(), ROUNDS, 5)).await
 }
 
 fn nodes(dir: &std::path::Path, grpc: &str) -> Vec<tokio::process::Child> {
@@ -42,18 +43,31 @@ async fn a_killed_coordinator_goes_on_where_it_was() {
     let (http, grpc) = (serve.http().replace("http://", ""), serve.grpc().replace("http://", ""));
     let run = begin(&serve.rest()).await;
     let fleet = nodes(&dir.path().join("stormy-nodes"), serve.grpc());
-    for round in [2, 3] {
-        let path = format!("/v1/runs/{run}");
-        wait_for(&serve.rest(), &path, |run| {
-            let at = &run["round"];
-            let over = run["state"] != "running" && run["state"] != "waiting";
-            let reached = at["number"].as_u64() > Some(round)
-                || at["number"] == round && at["updates"].as_u64() >= Some(1);
-            (reached || over).then_some(())
+    let path = format!("/v1/runs/{run}");
+    wait_for(&serve.rest(), &path, |run| {
+        (run["rounds_published"].as_u64() > Some(0)).then_some(())
+    })
+    .await;
+    for _ in 0..2 {
+        // With one node held, the round of the moment fills up to all but one update and stays there.
+        signal(&fleet[0], Signal::STOP);
+        let held = wait_for(&serve.rest(), &path, |run| {
+            let round = &run["round"];
+            let all_but_one =
+                round["updates"].as_u64().is_some_and(|updates| updates + 1 == NODES as u64);
+            (run["state"] == "running" && all_but_one).then(|| round["number"].as_u64())
         })
         .await;
         serve.kill().await;
         serve = Serve::start_at(&data, &http, &grpc).await;
+        let after: serde_json::Value = serve.rest().get(&path).await.unwrap();
+        assert_eq!(after["round"]["number"].as_u64(), held, "it goes on where it was");
+        assert_eq!(after["round"]["updates"].as_u64(), Some(NODES as u64 - 1), "nothing is lost");
+        signal(&fleet[0], Signal::CONT);
+        wait_for(&serve.rest(), &path, |run| {
+            (run["round"]["number"].as_u64() > held).then_some(())
+        })
+        .await;
     }
     let ended = wait_run(&serve.rest(), run).await;
     assert_eq!(ended["state"], "completed");
