@@ -204,6 +204,9 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     .await;
     let before = std::fs::read(world.file()).unwrap();
     let OpenError::Newer { found, known } = open_error(&world.file()).await else { panic!() };
+    let error = crate::start::open_store(world.dir.path(), 0).await.unwrap_err();
+    assert_eq!((error.code(), error.exit_code()), ("schema_newer", 65));
+    assert!(error.to_string().contains(&format!("version {found}")), "{error}");
     assert_eq!((found, known), (9_999, 1));
     assert_eq!(std::fs::read(world.file()).unwrap(), before);
 }
