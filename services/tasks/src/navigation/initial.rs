@@ -19,9 +19,9 @@ pub struct Weights {
 }
 
 /// The initial weights that belong to `seed`: normal with standard deviations 13.5 (input), 1.73 (recurrent)
-/// and 9.43 (output), rounded, clipped to 8 bits, the diagonal of the recurrent weights 0.
+/// and 3.34 (output), rounded, clipped to 8 bits, the diagonal of the recurrent weights 0.
 ///
-/// The deviations are close to those of the initial weights that come with the chip (14.2, 1.83, 9.43). Each
+/// The weights that come with the chip measure 14.2, 1.83 and 9.43 (docs/adr/0004). Each
 /// matrix draws from its own generator, so that none depends on the size of another.
 #[must_use]
 pub fn initial_weights(seed: u64) -> Weights {
