@@ -1,12 +1,15 @@
 //! Admission: an update's way from its announcement to its receipt.
 //!
-//! The announcement is judged before any payload is read; the payload is checked before the database is asked; and the
-//! transaction that counts the update judges again, because the round may have closed meanwhile. The receipt goes out
-//! after the commit.
+//! The announcement is judged before any payload is read, from memory where that suffices; the payload is checked before
+//! it waits for a group; and the transaction that counts the group judges again, because the round may have closed
+//! meanwhile. The receipt goes out after the commit.
 
-use federation::admission::{Verdict, check_payload, judge};
+use federation::admission::{RoundView, Verdict, check_payload, judge};
+use federation::round::RoundState;
 use federation::{Answer, Candidate, Receipt, Refusal};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::commit::Uncounted;
 use crate::core::Core;
 use crate::store::StoreError;
 
@@ -28,7 +31,10 @@ impl Core {
         if let Err(refusal) = self.hear(&candidate.node).await? {
             return Ok(Err(refused(candidate, refusal)));
         }
-        let view = self.store.round_view(candidate.round, candidate.node.clone()).await?;
+        let view = match self.view_in_memory(candidate) {
+            Some(view) => Some(view),
+            None => self.store.round_view(candidate.round, candidate.node.clone()).await?,
+        };
         Ok(match judge(view.as_ref(), candidate) {
             Verdict::Proceed => Ok(Announced::Proceed),
             Verdict::Again(receipt) => Ok(Announced::Again(receipt)),
@@ -36,22 +42,39 @@ impl Core {
         })
     }
 
-    /// Counts an announced update with its payload, durably and once.
+    /// The open round as a member meets it that is not known to be counted: the common case, without the database.
+    fn view_in_memory(&self, candidate: &Candidate) -> Option<RoundView> {
+        let board = self.board.borrow();
+        let open = board.round(candidate.round)?;
+        let fresh =
+            open.cohort.contains(&candidate.node) && !open.cohort.is_counted(&candidate.node);
+        fresh.then(|| RoundView {
+            round: open.round,
+            state: RoundState::Open,
+            base_version: open.base_version,
+            base: open.base,
+            weights: open.weights,
+            samples_max: open.plan.samples_max,
+            selected: true,
+            receipt: None,
+        })
+    }
+
+    /// Counts an announced update with its payload, durably and once. `room` is its share of the memory for payloads.
     pub(crate) async fn count(
         &self,
         candidate: Candidate,
-        payload: &[u8],
-    ) -> Result<Answer<Receipt>, StoreError> {
-        let lanes = match check_payload(&candidate, payload) {
+        payload: Vec<u8>,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Answer<Receipt>, Uncounted> {
+        let lanes = match check_payload(&candidate, &payload) {
             Ok(lanes) => lanes,
             Err(refusal) => return Ok(Err(refused(&candidate, refusal))),
         };
-        let answer = self.store.count_update(candidate.clone(), lanes, self.clock.wall()).await?;
+        drop(payload);
+        let answer = self.groups.count(candidate.clone(), lanes, room).await?;
         Ok(match answer {
-            Ok(counted) => {
-                if counted.closes {
-                    self.wake.notify_one();
-                }
+            Ok(receipt) => {
                 tracing::debug!(
                     run.id = candidate.round.run.0,
                     round = candidate.round.number,
@@ -59,7 +82,7 @@ impl Core {
                     node.id = %candidate.node,
                     "counted an update"
                 );
-                Ok(counted.receipt)
+                Ok(receipt)
             }
             Err(refusal) => Err(refused(&candidate, refusal)),
         })

@@ -4,11 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
+use crate::commit::GroupLimits;
+use crate::core::Limits;
 use crate::orders::RETRY_MS_MAX;
 
 /// What the command line and the environment say: texts, parsed by [`Config::try_from`].
@@ -51,6 +54,21 @@ pub struct Args {
     /// Window over which idle nodes spread their next question, in milliseconds
     #[arg(long, env = "MUSTER_IDLE_RETRY_MS_MAX", value_name = "MS", default_value = "5000")]
     pub idle_retry_ms_max: String,
+    /// Most updates counted in one transaction
+    #[arg(long, env = "MUSTER_GROUP_UPDATES_MAX", value_name = "N", default_value = "256")]
+    pub group_updates_max: String,
+    /// Most payload counted in one transaction, in KiB
+    #[arg(long, env = "MUSTER_GROUP_KIB_MAX", value_name = "KIB", default_value = "8192")]
+    pub group_kib_max: String,
+    /// Longest that an update waits for others to be counted with, in milliseconds
+    #[arg(long, env = "MUSTER_GROUP_WAIT_MS", value_name = "MS", default_value = "4")]
+    pub group_wait_ms: String,
+    /// Most updates that wait to be counted; beyond it nodes are told to come back
+    #[arg(long, env = "MUSTER_QUEUE_UPDATES_MAX", value_name = "N", default_value = "4096")]
+    pub queue_updates_max: String,
+    /// Most memory for updates that are being received or wait to be counted, in MiB
+    #[arg(long, env = "MUSTER_PAYLOADS_MIB_MAX", value_name = "MIB", default_value = "64")]
+    pub payloads_mib_max: String,
 }
 
 /// How log lines look.
@@ -84,6 +102,16 @@ pub struct Config {
     pub database_size_max_mib: u32,
     /// Window over which idle nodes spread their next question.
     pub idle_retry_ms_max: u32,
+    /// Most updates counted in one transaction.
+    pub group_updates_max: u32,
+    /// Most payload counted in one transaction, in KiB.
+    pub group_kib_max: u32,
+    /// Longest that an update waits for others to be counted with.
+    pub group_wait_ms: u64,
+    /// Most updates that wait to be counted.
+    pub queue_updates_max: u32,
+    /// Most memory for updates that are being received or wait to be counted.
+    pub payloads_mib_max: u32,
 }
 
 /// One thing that is wrong with a configuration.
@@ -123,6 +151,11 @@ impl Default for Config {
             tick_ms: 100,
             database_size_max_mib: 0,
             idle_retry_ms_max: 5_000,
+            group_updates_max: 256,
+            group_kib_max: 8_192,
+            group_wait_ms: 4,
+            queue_updates_max: 4_096,
+            payloads_mib_max: 64,
         }
     }
 }
@@ -157,6 +190,12 @@ impl Config {
             ("--shutdown-grace-ms", self.shutdown_grace_ms, 0, 600_000),
             ("--tick-ms", self.tick_ms, 10, 1_000),
             ("--idle-retry-ms-max", self.idle_retry_ms_max.into(), 50, RETRY_MS_MAX.into()),
+            ("--group-updates-max", self.group_updates_max.into(), 1, 65_536),
+            ("--group-kib-max", self.group_kib_max.into(), 1, 1 << 20),
+            ("--group-wait-ms", self.group_wait_ms, 0, 1_000),
+            ("--queue-updates-max", self.queue_updates_max.into(), 1, 1 << 20),
+            // The largest update must fit.
+            ("--payloads-mib-max", self.payloads_mib_max.into(), 5, 1 << 16),
         ];
         for (flag, got, min, max) in ranges {
             if !(min..=max).contains(&got) {
@@ -164,6 +203,21 @@ impl Config {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
+    /// The bounds of what the coordinator holds in memory.
+    pub(crate) fn limits(&self) -> Limits {
+        let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        Limits {
+            groups: GroupLimits {
+                updates_max: size(self.group_updates_max),
+                bytes_max: size(self.group_kib_max).saturating_mul(1024),
+                wait: Duration::from_millis(self.group_wait_ms),
+                queue_max: size(self.queue_updates_max),
+            },
+            payloads_kib_max: size(self.payloads_mib_max).saturating_mul(1024),
+            idle_retry_ms_max: self.idle_retry_ms_max,
+        }
     }
 }
 
@@ -210,6 +264,31 @@ impl TryFrom<Args> for Config {
                 number,
             )
             .unwrap_or(default.idle_retry_ms_max),
+            group_updates_max: parse(
+                &mut problems,
+                "--group-updates-max",
+                &args.group_updates_max,
+                number,
+            )
+            .unwrap_or(default.group_updates_max),
+            group_kib_max: parse(&mut problems, "--group-kib-max", &args.group_kib_max, number)
+                .unwrap_or(default.group_kib_max),
+            group_wait_ms: parse(&mut problems, "--group-wait-ms", &args.group_wait_ms, number)
+                .unwrap_or(default.group_wait_ms),
+            queue_updates_max: parse(
+                &mut problems,
+                "--queue-updates-max",
+                &args.queue_updates_max,
+                number,
+            )
+            .unwrap_or(default.queue_updates_max),
+            payloads_mib_max: parse(
+                &mut problems,
+                "--payloads-mib-max",
+                &args.payloads_mib_max,
+                number,
+            )
+            .unwrap_or(default.payloads_mib_max),
         };
         if let Err(more) = config.check() {
             problems.extend(more.problems);
@@ -300,6 +379,11 @@ mod tests {
             ("--shutdown-grace-ms", "-1"),
             ("--database-size-max-mib", "1.5"),
             ("--idle-retry-ms-max", "99999999"),
+            ("--group-updates-max", "0"),
+            ("--group-kib-max", "x"),
+            ("--group-wait-ms", "1001"),
+            ("--queue-updates-max", "0"),
+            ("--payloads-mib-max", "4"),
         ];
         let joined: Vec<String> =
             flags.iter().map(|(flag, value)| format!("{flag}={value}")).collect();

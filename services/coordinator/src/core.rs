@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalCode, limits};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::commit::{GroupLimits, Queue, Waiting, queue};
 use crate::orders::Board;
 use crate::presence::Presence;
 use crate::store::{Store, StoreError};
@@ -20,6 +21,10 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     /// The nodes heard of lately.
     pub(crate) presence: Presence,
+    /// The way of checked updates into a group.
+    pub(crate) groups: Queue,
+    /// Memory for payloads that are being received or wait to be counted, in KiB.
+    pub(crate) payload_room: Arc<Semaphore>,
     /// The orders to be had, as the last tick left them.
     pub(crate) board: watch::Sender<Arc<Board>>,
     /// Asks for a tick now: something happened that a round waits for.
@@ -28,6 +33,17 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     /// Whether the last tick could not write.
     pub(crate) failing: AtomicBool,
+    /// Longest an idle node is told to stay away.
+    pub(crate) idle_retry_ms_max: u32,
+}
+
+/// What a core is made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bounds of groups.
+    pub(crate) groups: GroupLimits,
+    /// Most memory for payloads, in KiB.
+    pub(crate) payloads_kib_max: usize,
     /// Longest an idle node is told to stay away.
     pub(crate) idle_retry_ms_max: u32,
 }
@@ -44,18 +60,26 @@ pub(crate) enum Readiness {
 }
 
 impl Core {
-    /// A core over an open store, as yet without orders.
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, idle_retry_ms_max: u32) -> Self {
-        Self {
+    /// A core over an open store, as yet without orders, and the end of its queue of updates for `commit::run`.
+    pub(crate) fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        limits: &Limits,
+    ) -> (Self, mpsc::Receiver<Waiting>) {
+        let (groups, updates) = queue(&limits.groups);
+        let core = Self {
             store,
             clock,
             presence: Presence::default(),
+            groups,
+            payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
             board: watch::Sender::new(Arc::new(Board::default())),
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
-            idle_retry_ms_max,
-        }
+            idle_retry_ms_max: limits.idle_retry_ms_max,
+        };
+        (core, updates)
     }
 
     /// Whether requests are welcome.

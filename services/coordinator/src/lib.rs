@@ -5,7 +5,7 @@
 //! 1. `config`, [`start`](StartError), `server`, `shutdown`: how a coordinator comes up and goes down.
 //! 2. `grpc` decodes what a node says; `http` what people say. Both only translate.
 //! 3. `orders` gives a node its work; `presence` knows who is there to be drawn.
-//! 4. `admission` judges an update and has it counted. The receipt goes out after the commit.
+//! 4. `admission` judges an update; `commit` has it counted, in a group. The receipt goes out after the commit.
 //! 5. `store` is the only place with SQL: one writer, `synchronous=FULL`, every transaction named.
 //! 6. `rounds` ticks: opens rounds, and turns a finished round's sum into the next version, in one transaction.
 //!
@@ -15,10 +15,12 @@
 
 mod admission;
 mod clock;
+mod commit;
 mod config;
 mod core;
 mod grpc;
 mod http;
+mod members;
 mod orders;
 mod plan;
 mod presence;

@@ -3,7 +3,7 @@
 //! The rounds' clockwork posts a [`Board`] whenever the open rounds change; a node that finds nothing on it for itself
 //! waits for the next one. The same node finds the same order in the same round, however often it asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use federation::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::core::Core;
+use crate::members::Members;
 use crate::store::{RoundKey, StoreError};
 
 /// Longest that a node can be told to stay away; the configured window ends here.
@@ -48,7 +49,7 @@ pub(crate) struct OpenRound {
     /// The run's plan.
     pub(crate) plan: Plan,
     /// The nodes drawn.
-    pub(crate) cohort: BTreeSet<NodeId>,
+    pub(crate) cohort: Members,
     /// Milliseconds of serving so far.
     pub(crate) served_ms: AtomicU64,
 }
@@ -78,6 +79,20 @@ pub(crate) enum Order {
     Train(TrainOrder),
     /// Nothing now.
     Idle(Idle),
+}
+
+impl Board {
+    /// The round of this name, if it takes updates.
+    pub(crate) fn round(&self, round: RoundRef) -> Option<&Arc<OpenRound>> {
+        self.rounds.values().find(|open| open.round == round)
+    }
+
+    /// Notes that a node's update is counted.
+    pub(crate) fn counted(&self, round: RoundRef, node: &NodeId) {
+        if let Some(open) = self.round(round) {
+            open.cohort.count(node);
+        }
+    }
 }
 
 impl OpenRound {
@@ -111,10 +126,9 @@ impl Core {
         }
         let until = Instant::now() + wait;
         let mut board = self.board.subscribe();
-        let mut counted = BTreeSet::new();
         let order = loop {
             let posted = board.borrow_and_update().clone();
-            if let Some(order) = self.find_order(&posted, node, &mut counted).await? {
+            if let Some(order) = self.find_order(&posted, node).await? {
                 break Order::Train(order);
             }
             let changed = tokio::select! {
@@ -136,21 +150,20 @@ impl Core {
         Ok(Ok(Told { order, awaited }))
     }
 
-    /// The oldest round that still waits for this node. `counted` remembers those that do not.
+    /// The oldest round that still waits for this node.
     async fn find_order(
         &self,
         board: &Board,
         node: &NodeId,
-        counted: &mut BTreeSet<RoundKey>,
     ) -> Result<Option<TrainOrder>, StoreError> {
         for (key, round) in &board.rounds {
-            if !round.cohort.contains(node) || counted.contains(key) {
+            if !round.cohort.contains(node) || round.cohort.is_counted(node) {
                 continue;
             }
             if !self.store.is_counted(*key, node.clone()).await? {
                 return Ok(Some(round.order(node)));
             }
-            counted.insert(*key);
+            round.cohort.count(node);
         }
         Ok(None)
     }
@@ -179,6 +192,8 @@ fn spread(node: &NodeId, least: u32, most: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -16,6 +16,7 @@ use federation::round::{Decision, Progress, RoundState, decide};
 use federation::{NodeId, RunId, aggregate, draw};
 
 use crate::core::Core;
+use crate::members::Members;
 use crate::orders::{Board, OpenRound, Wanted};
 use crate::store::{
     Aggregate, Aggregated, Live, LiveRound, Opening, RoundKey, Settled, StoreError,
@@ -180,7 +181,7 @@ impl Rounds {
         if let Some(round) = self.open.get(&live.key) {
             return Ok(Arc::clone(round));
         }
-        let cohort = self.core.store.cohort(live.key).await?;
+        let cohort = Members::new(self.core.store.cohort(live.key).await?);
         let round = Arc::new(OpenRound {
             round: run.round,
             model: run.model.clone(),
@@ -188,7 +189,7 @@ impl Rounds {
             base: live.base,
             weights: run.weights,
             plan: run.plan.clone(),
-            cohort: cohort.into_iter().collect(),
+            cohort,
             served_ms: AtomicU64::new(live.served_ms),
         });
         self.open.insert(live.key, Arc::clone(&round));
@@ -226,7 +227,8 @@ impl Rounds {
                 self.core.store.count_enrolled(names.clone(), run.learner.clone()).await?;
             return Ok((enrolled == names.len()).then_some(names));
         }
-        let busy: BTreeSet<&NodeId> = self.open.values().flat_map(|round| &round.cohort).collect();
+        let busy: BTreeSet<&NodeId> =
+            self.open.values().flat_map(|round| round.cohort.names()).collect();
         let mut free =
             self.core.presence.candidates(&cohort.selector, &run.learner, &*self.core.clock);
         free.retain(|node| !busy.contains(node));

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::core::{Core, Readiness};
 use crate::rounds::Rounds;
 use crate::start::{self, StartError};
-use crate::{grpc, http};
+use crate::{commit, grpc, http};
 
 /// The coordinator.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,9 @@ pub struct Running {
     grpc_addr: SocketAddr,
     core: Arc<Core>,
     servers: JoinSet<&'static str>,
+    groups: JoinSet<()>,
     ticks: JoinSet<()>,
-    stop_ticks: CancellationToken,
+    stop_work: CancellationToken,
     health: HealthReporter,
     grace: Duration,
     /// Held until the database is closed.
@@ -57,7 +58,8 @@ impl Coordinator {
         let (http_listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
         let store = start::open_store(&config.data_dir, config.database_size_max_mib).await?;
-        let core = Arc::new(Core::new(store, clock, config.idle_retry_ms_max));
+        let (core, updates) = Core::new(store, clock, &config.limits());
+        let core = Arc::new(core);
 
         let (health, health_service) = tonic_health::server::health_reporter();
         report_health(&health, Readiness::Ready).await;
@@ -72,10 +74,13 @@ impl Coordinator {
             grpc.await;
             "gRPC server"
         });
+        let stop_work = CancellationToken::new();
+        let mut groups = JoinSet::new();
+        let bounds = config.limits().groups;
+        groups.spawn(commit::run(Arc::clone(&core), updates, bounds, stop_work.clone()));
         let mut ticks = JoinSet::new();
-        let stop_ticks = CancellationToken::new();
         let every = Duration::from_millis(config.tick_ms);
-        ticks.spawn(tick(Arc::clone(&core), health.clone(), every, stop_ticks.clone()));
+        ticks.spawn(tick(Arc::clone(&core), health.clone(), every, stop_work.clone()));
         tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
         let grace = Duration::from_millis(config.shutdown_grace_ms);
         Ok(Running {
@@ -83,8 +88,9 @@ impl Coordinator {
             grpc_addr,
             core,
             servers,
+            groups,
             ticks,
-            stop_ticks,
+            stop_work,
             health,
             grace,
             _lock: lock,
@@ -118,13 +124,14 @@ impl Running {
                 Some(Err(_)) | None => "server",
             }),
             _ = self.ticks.join_next() => Some("rounds"),
+            _ = self.groups.join_next() => Some("group commit"),
         };
         self.shutdown().await;
         ended.map_or(Ok(()), |part| Err(PartEnded { part }))
     }
 
-    /// Shuts down in order: not ready, no new connections, requests in flight (within the grace), the current tick,
-    /// the database.
+    /// Shuts down in order: not ready, no new connections, requests in flight (within the grace), queued
+    /// updates, the current tick, the database.
     pub async fn shutdown(mut self) {
         tracing::info!("the coordinator shuts down");
         self.core.stop.cancel();
@@ -141,7 +148,8 @@ impl Running {
             );
             self.servers.shutdown().await;
         }
-        self.stop_ticks.cancel();
+        self.stop_work.cancel();
+        while self.groups.join_next().await.is_some() {}
         while self.ticks.join_next().await.is_some() {}
         self.core.store.close().await;
         tracing::info!("the coordinator is down");

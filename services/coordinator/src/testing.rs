@@ -12,12 +12,15 @@ use federation::{
     TrainOrder, Weighting,
 };
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Announced;
+use crate::commit::{self, Uncounted};
+use crate::config::Config;
 use crate::core::Core;
 use crate::orders::{Order, Told};
 use crate::rounds::Rounds;
-use crate::store::{Created, NewRun, Run, Store, Version};
+use crate::store::{Created, NewRun, RoundKey, Run, Store, Version};
 
 /// Weights of the test model.
 pub(crate) const WEIGHTS: u32 = 4;
@@ -58,7 +61,15 @@ impl World {
 
     async fn over(dir: TempDir, clock: Arc<StillClock>, size_max_mib: u32) -> Self {
         let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
-        let core = Arc::new(Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, 5_000));
+        let limits = Config::default().limits();
+        let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, &limits);
+        let core = Arc::new(core);
+        tokio::spawn(commit::run(
+            Arc::clone(&core),
+            updates,
+            limits.groups,
+            CancellationToken::new(),
+        ));
         let rounds = Rounds::new(Arc::clone(&core));
         Self { dir, clock, core, rounds }
     }
@@ -124,8 +135,22 @@ impl World {
     pub(crate) async fn push(&self, candidate: &Candidate, payload: &[u8]) -> Answer<Receipt> {
         match self.core.announce(candidate).await.unwrap()? {
             Announced::Again(receipt) => Ok(receipt),
-            Announced::Proceed => self.core.count(candidate.clone(), payload).await.unwrap(),
+            Announced::Proceed => self.count(candidate, payload).await,
         }
+    }
+
+    /// Offers an update that was announced.
+    pub(crate) async fn count(&self, candidate: &Candidate, payload: &[u8]) -> Answer<Receipt> {
+        self.try_count(candidate, payload).await.unwrap()
+    }
+
+    pub(crate) async fn try_count(
+        &self,
+        candidate: &Candidate,
+        payload: &[u8],
+    ) -> Result<Answer<Receipt>, Uncounted> {
+        let room = Arc::clone(&self.core.payload_room).acquire_owned().await.unwrap();
+        self.core.count(candidate.clone(), payload.to_vec(), room).await
     }
 
     /// Answers the order of each node with `delta` in every lane, in this order of arrival.
@@ -135,6 +160,18 @@ impl World {
             let (candidate, payload) = update(&order, node, delta(&order));
             self.push(&candidate, &payload).await.unwrap();
         }
+    }
+
+    /// The nodes drawn for the live round of the oldest run.
+    pub(crate) async fn live_cohort(&self) -> Vec<NodeId> {
+        let live = self.core.store.live().await.unwrap();
+        self.cohort(live[0].live.as_ref().unwrap().key).await
+    }
+
+    /// The nodes drawn for a round, by name.
+    pub(crate) async fn cohort(&self, round: RoundKey) -> Vec<NodeId> {
+        let members = self.core.store.cohort(round).await.unwrap();
+        members.into_iter().map(|(node, _)| node).collect()
     }
 
     pub(crate) async fn find_run(&self, run: &Run) -> Run {

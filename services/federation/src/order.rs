@@ -146,6 +146,10 @@ pub enum RefusalCode {
     NotSelected,
     /// The round is over.
     RoundClosed,
+    /// The round has all the updates it wants.
+    RoundFull,
+    /// The update is relative to a version that is too old.
+    UpdateStale,
     /// The same node already sent another payload for the round.
     UpdateConflict,
     /// The update is relative to another version than the round's.
@@ -172,12 +176,14 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::UnknownNode,
         Self::NameTaken,
         Self::UnknownRound,
         Self::NotSelected,
         Self::RoundClosed,
+        Self::RoundFull,
+        Self::UpdateStale,
         Self::UpdateConflict,
         Self::WrongBase,
         Self::WrongShape,
@@ -200,6 +206,8 @@ impl RefusalCode {
             Self::UnknownRound => "unknown_round",
             Self::NotSelected => "not_selected",
             Self::RoundClosed => "round_closed",
+            Self::RoundFull => "round_full",
+            Self::UpdateStale => "update_stale",
             Self::UpdateConflict => "update_conflict",
             Self::WrongBase => "wrong_base",
             Self::WrongShape => "wrong_shape",

@@ -11,7 +11,6 @@ use proto::convert::{
 };
 use proto::v1;
 use proto::v1::fleet_service_server::FleetService;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,9 +19,6 @@ use super::status::CallError;
 use crate::admission::Announced;
 use crate::core::Core;
 use crate::orders::{Order, Told};
-
-/// Most memory that payloads being received take together, in KiB. Beyond it, nodes are told to come back.
-const PAYLOADS_KIB_MAX: usize = 256 << 10;
 
 /// Longest that an update may take to come: 4 MiB over a line of 300 kbit/s.
 const PUSH_TIME_MAX: Duration = Duration::from_secs(120);
@@ -34,13 +30,12 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Fleet {
     core: Arc<Core>,
-    payload_room: Semaphore,
 }
 
 impl Fleet {
     /// A service over `core`.
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, payload_room: Semaphore::new(PAYLOADS_KIB_MAX) }
+        Self { core }
     }
 
     /// Reads and counts one update. What is left of the stream afterwards is for the caller to drain.
@@ -58,9 +53,11 @@ impl Fleet {
         }
         // The announcement was judged: its length is the model's, which has a limit.
         let kib = u32::try_from(candidate.payload_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let _room = self.payload_room.try_acquire_many(kib).map_err(|_| CallError::Overloaded)?;
+        let room = Arc::clone(&self.core.payload_room)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| CallError::Overloaded)?;
         let payload = read_payload(parts, &candidate).await?;
-        Ok(self.core.count(candidate, &payload).await?)
+        Ok(self.core.count(candidate, payload, room).await?)
     }
 }
 

@@ -8,6 +8,7 @@ use proto::convert::Malformed;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::commit::Uncounted;
 use crate::store::StoreError;
 
 /// Why a call has no answer.
@@ -21,6 +22,8 @@ pub(super) enum CallError {
     Overloaded,
     /// The update did not come to its end in time.
     TooSlow,
+    /// The update could not be counted.
+    Uncounted(Uncounted),
     /// The database.
     Store(StoreError),
     /// The code panicked.
@@ -48,6 +51,12 @@ impl From<StoreError> for CallError {
     }
 }
 
+impl From<Uncounted> for CallError {
+    fn from(uncounted: Uncounted) -> Self {
+        Self::Uncounted(uncounted)
+    }
+}
+
 impl From<CallError> for Status {
     fn from(error: CallError) -> Self {
         match error {
@@ -63,9 +72,27 @@ impl From<CallError> for Status {
                 let message = "the update did not come to its end in time";
                 status(Code::DeadlineExceeded, "push_timeout", message, Some(RETRY_SOON))
             }
+            CallError::Uncounted(uncounted) => of_uncounted(&uncounted),
             CallError::Store(error) => of_store(&error),
             CallError::Panicked => internal(),
         }
+    }
+}
+
+/// What became of a group is logged where it was committed.
+fn of_uncounted(uncounted: &Uncounted) -> Status {
+    match uncounted {
+        Uncounted::Busy => {
+            let message = "too many updates wait to be counted";
+            status(Code::ResourceExhausted, "overloaded", message, Some(RETRY_SOON))
+        }
+        Uncounted::Closed => shutting_down(),
+        Uncounted::Failed(error) => match **error {
+            StoreError::Full { .. } => storage_full(),
+            StoreError::Busy { .. } => of_uncounted(&Uncounted::Busy),
+            StoreError::Closed { .. } => shutting_down(),
+            StoreError::Failed { .. } => internal(),
+        },
     }
 }
 
@@ -73,18 +100,14 @@ fn of_store(error: &StoreError) -> Status {
     match error {
         StoreError::Full { .. } => {
             tracing::error!(%error, "the call was not carried out");
-            let message = "the coordinator's disk or database is full";
-            status(Code::ResourceExhausted, "storage_full", message, Some(RETRY_FULL))
+            storage_full()
         }
         StoreError::Busy { .. } => {
             tracing::warn!(%error, "the call was not carried out");
             let message = "too many calls wait for the database";
             status(Code::ResourceExhausted, "overloaded", message, Some(RETRY_SOON))
         }
-        StoreError::Closed { .. } => {
-            let message = "the coordinator is shutting down";
-            status(Code::Unavailable, "shutting_down", message, Some(RETRY_SOON))
-        }
+        StoreError::Closed { .. } => shutting_down(),
         StoreError::Failed { .. } => {
             tracing::error!(%error, "the call was not carried out");
             internal()
@@ -100,6 +123,16 @@ fn of_stream(error: &Status) -> Status {
         (error.code(), "stream_broken")
     };
     status(code, reason, error.message(), None)
+}
+
+fn storage_full() -> Status {
+    let message = "the coordinator's disk or database is full";
+    status(Code::ResourceExhausted, "storage_full", message, Some(RETRY_FULL))
+}
+
+fn shutting_down() -> Status {
+    let message = "the coordinator is shutting down";
+    status(Code::Unavailable, "shutting_down", message, Some(RETRY_SOON))
 }
 
 fn internal() -> Status {

@@ -85,7 +85,7 @@ async fn a_late_update_is_refused_and_a_repeated_one_gets_its_receipt() {
     let (late, late_payload) = update(&orders[2], &nodes[2], 1);
     let refusal = world.push(&late, &late_payload).await.unwrap_err();
     assert_eq!(refusal.code, RefusalCode::RoundClosed);
-    assert_eq!(world.core.count(late, &late_payload).await.unwrap().unwrap_err(), refusal);
+    assert_eq!(world.count(&late, &late_payload).await.unwrap_err(), refusal);
     world.advance(5_000);
     world.tick().await;
     assert_eq!(world.versions("m").await[1].made_by.unwrap().2.updates, 2);
@@ -94,7 +94,7 @@ async fn a_late_update_is_refused_and_a_repeated_one_gets_its_receipt() {
         receipt,
         "whatever became of the round"
     );
-    assert_eq!(world.core.count(first, &payload).await.unwrap().unwrap(), receipt);
+    assert_eq!(world.count(&first, &payload).await.unwrap(), receipt);
 }
 
 #[tokio::test]
@@ -123,18 +123,14 @@ async fn without_the_quorum_a_round_is_abandoned_retried_and_at_last_the_run_fai
     let nodes = fleet(&world, &names).await;
     let run = world.run("m", plan(4, 1)).await;
     world.tick().await;
-    let cohort_of = async |world: &World| {
-        let live = world.core.store.live().await.unwrap();
-        world.core.store.cohort(live[0].live.as_ref().unwrap().key).await.unwrap()
-    };
-    let first = cohort_of(&world).await;
+    let first = world.live_cohort().await;
     let order = world.order(&first[0]).await;
     world.answer(&first[..1], |_| 1).await;
     world.serve(10_000).await;
 
     assert_eq!(world.fate(&first[0], order.round).await, Settled::Abandoned);
     assert_eq!(world.fate(&first[1], order.round).await, Settled::Unknown, "it sent nothing");
-    let second = cohort_of(&world).await;
+    let second = world.live_cohort().await;
     assert_ne!(first, second, "a fresh cohort");
     let again = world.order(&second[0]).await;
     assert_eq!((again.round.number, again.round.attempt), (1, 2));
@@ -255,7 +251,7 @@ async fn a_node_is_in_one_cohort_at_a_time() {
     let live = world.core.store.live().await.unwrap();
     let mut drawn = Vec::new();
     for run in &live {
-        drawn.extend(world.core.store.cohort(run.live.as_ref().unwrap().key).await.unwrap());
+        drawn.extend(world.cohort(run.live.as_ref().unwrap().key).await);
     }
     drawn.sort();
     drawn.dedup();
@@ -283,9 +279,7 @@ async fn only_suitable_and_present_nodes_are_drawn() {
     let run = world.run("m", plan(4, 1)).await;
     world.serve(3_000).await;
     let live = world.find_run(&run).await.live.unwrap();
-    let mut cohort = world.core.store.cohort(live.key).await.unwrap();
-    cohort.sort();
-    assert_eq!(cohort, nodes);
+    assert_eq!(world.cohort(live.key).await, nodes);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 mod error;
 mod evaluations;
+mod groups;
 mod models;
 mod nodes;
 mod progress;
@@ -33,6 +34,7 @@ use self::worker::{NoAnswer, Worker};
 
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
+pub(crate) use self::groups::{Counting, Offer, Tally};
 pub(crate) use self::models::{Created, Model, Version, Which};
 pub(crate) use self::nodes::Node;
 pub(crate) use self::progress::{Live, LiveRound};
@@ -56,6 +58,8 @@ pub(crate) struct Store {
     readers: Vec<Worker>,
     next_reader: AtomicUsize,
     artifacts: Mutex<VecDeque<(Digest, Bytes)>>,
+    sums: groups::Sums,
+    plans: updates::Plans,
 }
 
 impl Store {
@@ -71,7 +75,14 @@ impl Store {
             readers.push(reader.map_err(OpenError::Unusable)?);
         }
         let artifacts = Mutex::new(VecDeque::with_capacity(ARTIFACTS_CACHED));
-        Ok(Self { writer, readers, next_reader: AtomicUsize::new(0), artifacts })
+        Ok(Self {
+            writer,
+            readers,
+            next_reader: AtomicUsize::new(0),
+            artifacts,
+            sums: groups::Sums::default(),
+            plans: updates::Plans::default(),
+        })
     }
 
     /// Finishes what is queued, moves the write-ahead log into the file, and closes it. Later calls are

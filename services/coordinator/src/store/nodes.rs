@@ -161,8 +161,8 @@ impl Store {
             for (key, served_ms) in served {
                 super::rounds::set_served(tx, key, served_ms).await?;
             }
-            for (node, at) in seen {
-                set_seen(tx, &node, at).await?;
+            if !seen.is_empty() {
+                set_seen(tx, &seen).await?;
             }
             Ok(())
         })
@@ -170,12 +170,15 @@ impl Store {
     }
 }
 
-async fn set_seen(tx: &mut SqliteConnection, node: &NodeId, at: Timestamp) -> Result<(), Fault> {
-    sqlx::query("UPDATE nodes SET seen_ms = max(seen_ms, ?) WHERE id = ?")
-        .bind(sql(at.0))
-        .bind(node.as_str())
-        .execute(tx)
-        .await?;
+async fn set_seen(tx: &mut SqliteConnection, seen: &[(NodeId, Timestamp)]) -> Result<(), Fault> {
+    let seen: Vec<(&str, u64)> = seen.iter().map(|(node, at)| (node.as_str(), at.0)).collect();
+    sqlx::query(
+        "UPDATE nodes SET seen_ms = max(seen_ms, j.value ->> 1) FROM json_each(?) j
+         WHERE nodes.id = j.value ->> 0",
+    )
+    .bind(to_json(&seen))
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -167,13 +167,14 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
             let Some(key) = key else { return Ok(false) };
-            for node in &cohort {
-                sqlx::query("INSERT INTO cohorts (round_id, node_id) VALUES (?, ?)")
-                    .bind(key)
-                    .bind(node.as_str())
-                    .execute(&mut *tx)
-                    .await?;
-            }
+            let names: Vec<&str> = cohort.iter().map(NodeId::as_str).collect();
+            sqlx::query(
+                "INSERT INTO cohorts (round_id, node_id) SELECT ?, value FROM json_each(?) ORDER BY value",
+            )
+            .bind(key)
+            .bind(serde_json::to_string(&names).expect("texts are always JSON"))
+            .execute(&mut *tx)
+            .await?;
             sqlx::query("INSERT INTO sums (round_id, lanes) VALUES (?, ?)")
                 .bind(key)
                 .bind(Sum::new(weights).encode())
@@ -188,16 +189,21 @@ impl Store {
         .await
     }
 
-    /// The nodes drawn for a round.
-    pub(crate) async fn cohort(&self, key: RoundKey) -> Result<Vec<NodeId>, StoreError> {
+    /// The nodes drawn for a round, each with whether its update is counted.
+    pub(crate) async fn cohort(&self, key: RoundKey) -> Result<Vec<(NodeId, bool)>, StoreError> {
         self.read("cohort", async move |tx: &mut SqliteConnection| {
-            let names: Vec<String> =
-                sqlx::query_scalar("SELECT node_id FROM cohorts WHERE round_id = ?")
-                    .bind(key.0)
-                    .fetch_all(tx)
-                    .await?;
-            let parse = |name: &String| text("cohorts.node_id", name);
-            Ok(names.iter().map(parse).collect::<Result<_, _>>()?)
+            let members: Vec<(String, bool)> = sqlx::query_as(
+                "SELECT node_id, EXISTS (
+                     SELECT 1 FROM contributions c WHERE c.round_id = m.round_id AND c.node_id = m.node_id)
+                 FROM cohorts m WHERE round_id = ?",
+            )
+            .bind(key.0)
+            .fetch_all(tx)
+            .await?;
+            let parse = |(name, counted): &(String, bool)| {
+                Ok((text("cohorts.node_id", name)?, *counted))
+            };
+            members.iter().map(parse).collect()
         })
         .await
     }

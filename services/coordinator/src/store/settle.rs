@@ -7,11 +7,11 @@ use federation::{Artifact, Digest, ModelName, Plan, Timestamp, VersionNumber};
 use sqlx::SqliteConnection;
 
 use super::error::{Corrupt, Fault};
+use super::groups::read_sum;
 use super::models::{get_artifact, model_named, put_artifact};
 use super::rounds::{RoundKey, set_served, state};
 use super::row::{int, sql, text};
 use super::runs::{RunState, artifact, plan};
-use super::updates::sum;
 use super::{Store, StoreError};
 
 /// Why a round with too few updates is abandoned, and why a run fails that has no attempt left.
@@ -238,12 +238,8 @@ async fn inputs(tx: &mut SqliteConnection, end: &End) -> Result<(Aggregate, Dige
     let bytes = get_artifact(tx, super::row::digest("versions.digest", &base)?).await?;
     let base = artifact(&bytes.ok_or(sqlx::Error::RowNotFound)?)?;
     let lanes = base.layout().weights();
-    let stored: Vec<u8> = sqlx::query_scalar("SELECT lanes FROM sums WHERE round_id = ?")
-        .bind(end.key.0)
-        .fetch_one(&mut *tx)
-        .await?;
     let weights = u64::try_from(lanes).expect("a length fits 64 bits");
-    let sum = sum(&stored, weights, end.weight, end.updates)?;
+    let (sum, stored) = read_sum(tx, end.key, weights, end.weight, end.updates).await?;
     let master: Vec<u8> = sqlx::query_scalar("SELECT lanes FROM masters WHERE run_id = ?")
         .bind(end.run)
         .fetch_one(&mut *tx)
@@ -252,11 +248,13 @@ async fn inputs(tx: &mut SqliteConnection, end: &End) -> Result<(Aggregate, Dige
         column: "masters.lanes",
         got: format!("{} bytes for {lanes} lanes", master.len()),
     })?;
-    let contributions: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM contributions WHERE round_id = ?")
-            .bind(end.key.0)
-            .fetch_one(&mut *tx)
-            .await?;
+    let contributions: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM contributions
+             WHERE (round_id = ?1 AND counted_in IS NULL) OR counted_in = ?1",
+    )
+    .bind(end.key.0)
+    .fetch_one(&mut *tx)
+    .await?;
     let latest = model_named(tx, &end.model).await?.ok_or(sqlx::Error::RowNotFound)?.latest;
     let inputs = Aggregate {
         plan: end.plan.clone(),

@@ -1,50 +1,59 @@
-//! Updates: what they are judged against, and the transaction that counts them.
+//! Updates: what they are judged against, and what became of them. `groups` counts them.
 
-use federation::admission::{RoundView, Verdict, judge};
-use federation::aggregate::Sum;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use federation::admission::RoundView;
 use federation::round::RoundState;
-use federation::{
-    Answer, Candidate, NodeId, Plan, Receipt, RoundRef, Settled, Strategy, Timestamp, VersionNumber,
-};
+use federation::{Digest, NodeId, Plan, Receipt, RoundRef, Settled, VersionNumber};
 use sqlx::SqliteConnection;
 
-use super::error::{Corrupt, Fault};
+use super::error::Fault;
 use super::rounds::{RoundKey, state};
-use super::row::{digest, int, sql};
+use super::row::{digest, int, int_or_none, sql};
 use super::runs::plan;
 use super::{Store, StoreError};
 
-/// An update that counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counted {
-    /// The node's receipt, now or from before.
-    pub(crate) receipt: Receipt,
-    /// Whether this update reached its round's goal.
-    pub(crate) closes: bool,
+/// Plans held in memory: one for each run that is not over, in all fleets we know of.
+const PLANS_CACHED: usize = 64;
+
+/// The plans of runs, which never change, parsed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plans(Arc<Mutex<BTreeMap<i64, Arc<Plan>>>>);
+
+/// A round as the updates ordered in it meet it.
+pub(super) struct Ordered {
+    pub(super) key: RoundKey,
+    pub(super) round: RoundRef,
+    pub(super) state: RoundState,
+    pub(super) base_version: VersionNumber,
+    pub(super) base: Digest,
+    pub(super) weights: u64,
+    pub(super) plan: Arc<Plan>,
+    /// The run's live round, which may be this one.
+    pub(super) live: Option<LiveSum>,
+}
+
+/// A live round and the totals of its sum.
+pub(super) struct LiveSum {
+    pub(super) key: RoundKey,
+    pub(super) state: RoundState,
+    pub(super) updates: u32,
+    pub(super) weight: u64,
 }
 
 #[derive(sqlx::FromRow)]
-struct ViewRow {
+struct OrderedRow {
     id: i64,
+    run_id: i64,
     state: String,
     base_version: i64,
     base: Vec<u8>,
     weights: i64,
-    plan: String,
-    updates: i64,
-    weight: i64,
-    selected: bool,
-    payload_digest: Option<Vec<u8>>,
-    counted_ms: Option<i64>,
-}
-
-/// A round as one node's update meets it.
-struct Met {
-    key: RoundKey,
-    view: RoundView,
-    plan: Plan,
-    updates: u32,
-    weight: u64,
+    live_id: Option<i64>,
+    live_state: Option<String>,
+    updates: Option<i64>,
+    weight: Option<i64>,
 }
 
 impl Store {
@@ -54,32 +63,11 @@ impl Store {
         round: RoundRef,
         node: NodeId,
     ) -> Result<Option<RoundView>, StoreError> {
+        let plans = self.plans.clone();
         self.read("round_view", async move |tx: &mut SqliteConnection| {
-            Ok(meet(tx, round, &node).await?.map(|met| met.view))
-        })
-        .await
-    }
-
-    /// Counts an update, once: judges it again, inserts its contribution, and folds `lanes` into the round's sum if
-    /// and only if the contribution was inserted. With the round's goal it closes the round to further updates.
-    pub(crate) async fn count_update(
-        &self,
-        candidate: Candidate,
-        lanes: Vec<i8>,
-        now: Timestamp,
-    ) -> Result<Answer<Counted>, StoreError> {
-        self.write("count_update", async move |tx: &mut SqliteConnection| {
-            let met = meet(tx, candidate.round, &candidate.node).await?;
-            match judge(met.as_ref().map(|met| &met.view), &candidate) {
-                Verdict::Refuse(refusal) => return Ok(Err(refusal)),
-                Verdict::Again(receipt) => return Ok(Ok(Counted { receipt, closes: false })),
-                Verdict::Proceed => {}
-            }
-            let met = met.expect("an update of an unknown round was refused");
-            insert_contribution(tx, met.key, &candidate, now).await?;
-            let closes = fold(tx, &met, &candidate, &lanes).await?;
-            let Candidate { round, payload, .. } = candidate;
-            Ok(Ok(Counted { receipt: Receipt { round, payload, counted_at_ms: now.0 }, closes }))
+            let Some(met) = ordered(tx, &plans, round).await? else { return Ok(None) };
+            let known = members(tx, &met, &[node.as_str()]).await?;
+            Ok(Some(met.view(known.get(node.as_str()))))
         })
         .await
     }
@@ -106,7 +94,8 @@ impl Store {
     ) -> Result<Settled, StoreError> {
         self.read("settled", async move |tx: &mut SqliteConnection| {
             let word: Option<String> = sqlx::query_scalar(
-                "SELECT r.state FROM rounds r JOIN contributions c ON c.round_id = r.id
+                "SELECT s.state FROM rounds r JOIN contributions c ON c.round_id = r.id
+                 JOIN rounds s ON s.id = coalesce(c.counted_in, c.round_id)
                  WHERE r.run_id = ? AND r.number = ? AND r.attempt = ? AND c.node_id = ?",
             )
             .bind(sql(round.run.0))
@@ -126,119 +115,123 @@ impl Store {
     }
 }
 
-async fn meet(
+impl Plans {
+    async fn of(&self, tx: &mut SqliteConnection, run: i64) -> Result<Arc<Plan>, Fault> {
+        let cache = || self.0.lock().expect("no code panics while it holds the plans");
+        if let Some(known) = cache().get(&run) {
+            return Ok(Arc::clone(known));
+        }
+        let text: String = sqlx::query_scalar("SELECT plan FROM runs WHERE id = ?")
+            .bind(run)
+            .fetch_one(tx)
+            .await?;
+        let parsed = Arc::new(plan(&text)?);
+        let mut cache = cache();
+        while cache.len() >= PLANS_CACHED {
+            cache.pop_first();
+        }
+        cache.insert(run, Arc::clone(&parsed));
+        Ok(parsed)
+    }
+}
+
+/// A round by its name.
+pub(super) async fn ordered(
     tx: &mut SqliteConnection,
+    plans: &Plans,
     round: RoundRef,
-    node: &NodeId,
-) -> Result<Option<Met>, Fault> {
-    let row: Option<ViewRow> = sqlx::query_as(
-        "SELECT r.id, r.state, r.base_version, v.digest AS base, m.weights, runs.plan, r.updates, r.weight,
-             EXISTS (SELECT 1 FROM cohorts WHERE round_id = r.id AND node_id = ?1) AS selected,
-             c.payload_digest, c.counted_ms
+) -> Result<Option<Ordered>, Fault> {
+    let row: Option<OrderedRow> = sqlx::query_as(
+        "SELECT r.id, r.run_id, r.state, r.base_version, v.digest AS base, m.weights,
+             l.id AS live_id, l.state AS live_state, l.updates, l.weight
          FROM rounds r
          JOIN runs ON runs.id = r.run_id
          JOIN models m ON m.name = runs.model
          JOIN versions v ON v.model = runs.model AND v.number = r.base_version
-         LEFT JOIN contributions c ON c.round_id = r.id AND c.node_id = ?1
-         WHERE r.run_id = ?2 AND r.number = ?3 AND r.attempt = ?4",
+         LEFT JOIN rounds l ON l.run_id = r.run_id AND l.closed_ms IS NULL
+         WHERE r.run_id = ? AND r.number = ? AND r.attempt = ?",
     )
-    .bind(node.as_str())
     .bind(sql(round.run.0))
     .bind(round.number)
     .bind(round.attempt)
-    .fetch_optional(tx)
+    .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let plan = plan(&row.plan)?;
-    let receipt = match row.payload_digest.zip(row.counted_ms) {
-        None => None,
-        Some((payload, counted_ms)) => Some(Receipt {
-            round,
-            payload: digest("contributions.payload_digest", &payload)?,
-            counted_at_ms: int("contributions.counted_ms", counted_ms)?,
+    let live = match (row.live_id, row.live_state.as_deref()) {
+        (Some(key), Some(word)) => Some(LiveSum {
+            key: RoundKey(key),
+            state: state(word)?,
+            updates: int_or_none("rounds.updates", row.updates)?.unwrap_or_default(),
+            weight: int_or_none("rounds.weight", row.weight)?.unwrap_or_default(),
         }),
+        _ => None,
     };
-    let view = RoundView {
+    Ok(Some(Ordered {
+        key: RoundKey(row.id),
         round,
         state: state(&row.state)?,
         base_version: VersionNumber(int("rounds.base_version", row.base_version)?),
         base: digest("versions.digest", &row.base)?,
         weights: int("models.weights", row.weights)?,
-        samples_max: plan.samples_max,
-        selected: row.selected,
-        receipt,
-    };
-    let updates = int("rounds.updates", row.updates)?;
-    let weight = int("rounds.weight", row.weight)?;
-    Ok(Some(Met { key: RoundKey(row.id), view, plan, updates, weight }))
+        plan: plans.of(tx, row.run_id).await?,
+        live,
+    }))
 }
 
-/// The unique key is the guarantee: were the judgement wrong, this would fail instead of counting twice.
-async fn insert_contribution(
+/// Which of `nodes` are in the round's cohort, each with the receipt it holds.
+pub(super) async fn members(
     tx: &mut SqliteConnection,
-    key: RoundKey,
-    candidate: &Candidate,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO contributions (round_id, node_id, payload_digest, samples, correct, synaptic_ops,
-             bytes_up, bytes_down, counted_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    met: &Ordered,
+    nodes: &[&str],
+) -> Result<BTreeMap<String, Option<Receipt>>, Fault> {
+    let rows: Vec<(String, Option<Vec<u8>>, Option<i64>)> = sqlx::query_as(
+        "SELECT m.node_id, c.payload_digest, c.counted_ms
+         FROM json_each(?2) j
+         JOIN cohorts m ON m.round_id = ?1 AND m.node_id = j.value
+         LEFT JOIN contributions c ON c.round_id = ?1 AND c.node_id = m.node_id",
     )
-    .bind(key.0)
-    .bind(candidate.node.as_str())
-    .bind(&candidate.payload.0[..])
-    .bind(candidate.samples)
-    .bind(sql(candidate.metrics.correct))
-    .bind(sql(candidate.metrics.synaptic_ops))
-    .bind(sql(candidate.payload_bytes))
-    .bind(sql(candidate.metrics.bytes_down))
-    .bind(sql(now.0))
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Adds an update to its round's sum and totals; tells whether the round has its goal now.
-async fn fold(
-    tx: &mut SqliteConnection,
-    met: &Met,
-    candidate: &Candidate,
-    lanes: &[i8],
-) -> Result<bool, Fault> {
-    let stored: Vec<u8> = sqlx::query_scalar("SELECT lanes FROM sums WHERE round_id = ?")
-        .bind(met.key.0)
-        .fetch_one(&mut *tx)
-        .await?;
-    let mut sum = sum(&stored, met.view.weights, met.weight, met.updates)?;
-    let Strategy::FedAvg { server_learning_rate: _, weighting } = met.plan.strategy;
-    sum.fold(lanes, weighting.weight(candidate.samples));
-    sqlx::query("UPDATE sums SET lanes = ? WHERE round_id = ?")
-        .bind(sum.encode())
-        .bind(met.key.0)
-        .execute(&mut *tx)
-        .await?;
-    let closes = sum.updates() >= met.plan.cohort.goal;
-    sqlx::query(
-        "UPDATE rounds SET state = ?, updates = ?, weight = ?, samples = samples + ?, correct = correct + ?,
-             synaptic_ops = synaptic_ops + ?, bytes_up = bytes_up + ?, bytes_down = bytes_down + ? WHERE id = ?",
-    )
-    .bind(if closes { RoundState::Closing } else { RoundState::Open }.as_str())
-    .bind(sum.updates())
-    .bind(sql(sum.weight()))
-    .bind(candidate.samples)
-    .bind(sql(candidate.metrics.correct))
-    .bind(sql(candidate.metrics.synaptic_ops))
-    .bind(sql(candidate.payload_bytes))
-    .bind(sql(candidate.metrics.bytes_down))
     .bind(met.key.0)
-    .execute(tx)
+    .bind(serde_json::to_string(nodes).expect("texts are always JSON"))
+    .fetch_all(tx)
     .await?;
-    Ok(closes)
+    let mut members = BTreeMap::new();
+    for (node, payload, counted_ms) in rows {
+        let receipt = match payload.zip(counted_ms) {
+            None => None,
+            Some((payload, counted_ms)) => Some(Receipt {
+                round: met.round,
+                payload: digest("contributions.payload_digest", &payload)?,
+                counted_at_ms: int("contributions.counted_ms", counted_ms)?,
+            }),
+        };
+        members.insert(node, receipt);
+    }
+    Ok(members)
 }
 
-/// A stored sum.
-pub(super) fn sum(lanes: &[u8], weights: u64, weight: u64, updates: u32) -> Result<Sum, Corrupt> {
-    let bad = |got: String| Corrupt { column: "sums.lanes", got };
-    let width = usize::try_from(weights).map_err(|error| bad(error.to_string()))?;
-    Sum::decode(lanes, width, weight, updates).map_err(|error| bad(error.to_string()))
+impl Ordered {
+    /// The round as one node's update meets it: `member` is what [`members`] says of the node.
+    pub(super) fn view(&self, member: Option<&Option<Receipt>>) -> RoundView {
+        RoundView {
+            round: self.round,
+            state: self.state,
+            base_version: self.base_version,
+            base: self.base,
+            weights: self.weights,
+            samples_max: self.plan.samples_max,
+            selected: member.is_some(),
+            receipt: member.copied().flatten(),
+        }
+    }
+
+    /// Whether an update may count in a later round than the one it was ordered in.
+    pub(super) fn asynchronous(&self) -> bool {
+        false
+    }
+
+    /// The round whose sum takes an update ordered in this one, if any does now.
+    pub(super) fn target(&self) -> Option<RoundKey> {
+        let live = self.live.as_ref().filter(|live| live.state == RoundState::Open)?;
+        (live.key == self.key || self.asynchronous()).then_some(live.key)
+    }
 }

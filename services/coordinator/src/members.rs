@@ -1,0 +1,71 @@
+//! The nodes of a cohort, and which of them are counted: small enough to hold in memory for the largest round.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use federation::NodeId;
+
+/// A cohort. Membership never changes; a node that is counted stays so.
+#[derive(Debug)]
+pub(crate) struct Members {
+    names: Box<[NodeId]>,
+    counted: Box<[AtomicU64]>,
+}
+
+impl Members {
+    /// A cohort of `members`, each with whether it is counted already.
+    pub(crate) fn new(mut members: Vec<(NodeId, bool)>) -> Self {
+        members.sort_unstable();
+        members.dedup_by(|later, earlier| later.0 == earlier.0);
+        let mut counted = vec![0; members.len().div_ceil(64)];
+        for (at, (_, is_counted)) in members.iter().enumerate() {
+            counted[at / 64] |= u64::from(*is_counted) << (at % 64);
+        }
+        Self {
+            names: members.into_iter().map(|(name, _)| name).collect(),
+            counted: counted.into_iter().map(AtomicU64::new).collect(),
+        }
+    }
+
+    /// The members, by name.
+    pub(crate) fn names(&self) -> &[NodeId] {
+        &self.names
+    }
+
+    /// Whether `node` is a member.
+    pub(crate) fn contains(&self, node: &NodeId) -> bool {
+        self.names.binary_search(node).is_ok()
+    }
+
+    /// Whether `node` is known to be counted. `false` may be stale: the database knows.
+    pub(crate) fn is_counted(&self, node: &NodeId) -> bool {
+        self.names
+            .binary_search(node)
+            .is_ok_and(|at| self.counted[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1)
+    }
+
+    /// Notes that `node` is counted, durably.
+    pub(crate) fn count(&self, node: &NodeId) {
+        if let Ok(at) = self.names.binary_search(node) {
+            self.counted[at / 64].fetch_or(1 << (at % 64), Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_and_counted_one_by_one() {
+        let name = |i: u32| format!("node-{i}").parse::<NodeId>().unwrap();
+        let members = Members::new((0..200).rev().map(|i| (name(i), i % 50 == 0)).collect());
+        assert_eq!(members.names().len(), 200);
+        assert!(members.names().is_sorted());
+        assert!(members.contains(&name(199)) && !members.contains(&name(200)));
+        assert!(members.is_counted(&name(150)) && !members.is_counted(&name(151)));
+        members.count(&name(151));
+        members.count(&name(999));
+        let counted: Vec<_> = (0..201).filter(|&i| members.is_counted(&name(i))).collect();
+        assert_eq!(counted, [0, 50, 100, 150, 151]);
+    }
+}
