@@ -94,7 +94,7 @@ fn our_crates_import_only_whom_they_may() {
         ("coordinator", &["federation", "proto"]),
         ("simulator", &["agent", "coordinator", "federation", "proto", "reckon", "tasks"]),
         ("muster", &["agent", "coordinator", "reckon", "simulator", "tasks"]),
-        ("bench", &["federation", "reckon", "tasks"]),
+        ("bench", &["federation", "proto", "reckon", "simulator"]),
     ]);
     let metadata = metadata();
     let packages = ours(&metadata);

@@ -3,7 +3,11 @@
 //! A checked update waits in a bounded queue. [`run`] takes what is there, up to a number, a size and a time, has the
 //! store count it, and answers everybody after the commit. While one group is being synced the next one gathers.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use federation::{Answer, Candidate, Receipt};
@@ -52,13 +56,19 @@ pub(crate) enum Uncounted {
 }
 
 /// The way into a group.
-#[derive(Clone, Debug)]
-pub(crate) struct Queue(mpsc::Sender<Waiting>);
+#[derive(Debug)]
+pub(crate) struct Queue {
+    sender: mpsc::Sender<Waiting>,
+    /// Groups that were committed.
+    pub(crate) groups: AtomicU64,
+    /// Updates that were counted in them.
+    pub(crate) updates: AtomicU64,
+}
 
 /// A queue, and its end for [`run`].
 pub(crate) fn queue(limits: &GroupLimits) -> (Queue, mpsc::Receiver<Waiting>) {
     let (sender, receiver) = mpsc::channel(limits.queue_max);
-    (Queue(sender), receiver)
+    (Queue { sender, groups: AtomicU64::new(0), updates: AtomicU64::new(0) }, receiver)
 }
 
 impl Queue {
@@ -71,7 +81,7 @@ impl Queue {
     ) -> Result<Answer<Receipt>, Uncounted> {
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting { offer: Offer { candidate, lanes }, _room: room, reply };
-        self.0.try_send(waiting).map_err(|refused| match refused {
+        self.sender.try_send(waiting).map_err(|refused| match refused {
             TrySendError::Full(_) => Uncounted::Busy,
             TrySendError::Closed(_) => Uncounted::Closed,
         })?;
@@ -104,6 +114,12 @@ pub(crate) async fn run(
         let group = gather(first, &mut queue, &limits).await;
         commit(&core, group).await;
     }
+    let Queue { groups, updates, .. } = &core.groups;
+    tracing::info!(
+        groups = groups.load(Ordering::Relaxed),
+        updates = updates.load(Ordering::Relaxed),
+        "all queued updates are counted"
+    );
 }
 
 async fn gather(
@@ -135,9 +151,11 @@ async fn commit(core: &Core, group: Vec<Waiting>) {
                 core.wake.notify_one();
             }
             let board = Arc::clone(&core.board.borrow());
+            core.groups.groups.fetch_add(1, Ordering::Relaxed);
             for ((round, node, reply, _room), answer) in replies.into_iter().zip(answers) {
                 if matches!(answer, Counting::Done(Ok(_))) {
                     board.counted(round, &node);
+                    core.groups.updates.fetch_add(1, Ordering::Relaxed);
                 }
                 // A client that hung up asks again.
                 let _ = reply.send(Ok(answer));

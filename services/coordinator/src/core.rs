@@ -113,7 +113,6 @@ impl Core {
         Ok(answer.map(|node| {
             let id = node.id.clone();
             self.presence.admit(node, &*self.clock);
-            self.wake.notify_one();
             id
         }))
     }

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Announced;
-use crate::commit::{self, Uncounted};
+use crate::commit::{self, GroupLimits, Uncounted};
 use crate::config::Config;
-use crate::core::Core;
+use crate::core::{Core, Limits};
 use crate::orders::{Order, Told};
 use crate::rounds::Rounds;
 use crate::store::{Created, NewRun, RoundKey, Run, Store, Version};
@@ -59,9 +59,25 @@ impl World {
         Self::over(self.dir, self.clock, size_max_mib).await
     }
 
+    /// With other bounds of groups.
+    pub(crate) async fn bounded(groups: GroupLimits) -> Self {
+        let clock = Arc::new(StillClock(AtomicU64::new(0)));
+        Self::over_bounded(tempfile::tempdir().unwrap(), clock, 0, groups).await
+    }
+
     async fn over(dir: TempDir, clock: Arc<StillClock>, size_max_mib: u32) -> Self {
+        let groups = Config::default().limits().groups;
+        Self::over_bounded(dir, clock, size_max_mib, groups).await
+    }
+
+    async fn over_bounded(
+        dir: TempDir,
+        clock: Arc<StillClock>,
+        size_max_mib: u32,
+        groups: GroupLimits,
+    ) -> Self {
         let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
-        let limits = Config::default().limits();
+        let limits = Limits { groups, ..Config::default().limits() };
         let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, &limits);
         let core = Arc::new(core);
         tokio::spawn(commit::run(

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- core [--json] [--runs 5] [--isa avx512]
+//! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -11,6 +12,7 @@
 
 mod clock;
 mod core_bench;
+mod ingest;
 mod navigation;
 mod networks;
 mod roof;
@@ -27,21 +29,33 @@ struct Options {
     isa: Isa,
 }
 
-const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]";
+const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
+       bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let options = match (arguments.next().as_deref(), options(arguments)) {
-        (Some("core"), Ok(options)) => options,
-        (Some("core"), Err(why)) => {
-            eprintln!("{why}\n{USAGE}");
-            return ExitCode::from(64);
-        }
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(64);
-        }
-    };
+    match arguments.next().as_deref() {
+        Some("core") => options(arguments).map_or_else(|why| usage(&why), |options| core(&options)),
+        Some("ingest") => ingest_options(arguments).map_or_else(
+            |why| usage(&why),
+            |options| match ingest::run(&options, |line| println!("{line}")) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => {
+                    eprintln!("{why}");
+                    ExitCode::FAILURE
+                }
+            },
+        ),
+        _ => usage("which benchmark?"),
+    }
+}
+
+fn usage(why: &str) -> ExitCode {
+    eprintln!("{why}\n{USAGE}");
+    ExitCode::from(64)
+}
+
+fn core(options: &Options) -> ExitCode {
     if !options.isa.is_available() {
         eprintln!("SKIPPED core: this processor lacks {}", options.isa);
         return ExitCode::SUCCESS;
@@ -50,6 +64,28 @@ fn main() -> ExitCode {
         println!("{}", if options.json { line.json(options.isa) } else { line.text() });
     }
     ExitCode::SUCCESS
+}
+
+fn ingest_options(mut arguments: impl Iterator<Item = String>) -> Result<ingest::Options, String> {
+    let mut options = ingest::Options::default();
+    while let Some(argument) = arguments.next() {
+        let number = |arguments: &mut dyn Iterator<Item = String>| {
+            let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;
+            value.parse::<u32>().map_err(|error| format!("{argument}: {error}"))
+        };
+        match argument.as_str() {
+            "--json" => options.json = true,
+            "--fleet" => {
+                options.fleet = Some(arguments.next().ok_or("--fleet needs a directory")?.into());
+            }
+            "--weights" => options.weights = vec![number(&mut arguments)?],
+            "--connections" => options.connections = vec![number(&mut arguments)?.max(1) as usize],
+            "--seconds" => options.seconds = number(&mut arguments)?.into(),
+            "--warmup" => options.warmup_s = number(&mut arguments)?.into(),
+            _ => return Err(format!("unknown argument `{argument}`")),
+        }
+    }
+    Ok(options)
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {

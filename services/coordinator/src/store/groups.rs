@@ -1,14 +1,16 @@
 //! The transaction that counts a group of updates: each is judged again, its contribution inserted, and only what was
 //! inserted is folded into its round's sum. One update that does not count refuses itself, never its group.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use federation::admission::{Verdict, judge};
 use federation::aggregate::Sum;
 use federation::round::RoundState;
-use federation::{Answer, Candidate, Plan, Receipt, Refusal, RefusalCode, RoundRef, Timestamp};
-use serde::Serialize;
+use federation::{
+    Answer, Candidate, Metrics, Plan, Receipt, Refusal, RefusalCode, RoundRef, Timestamp,
+};
 use sqlx::SqliteConnection;
 
 use super::error::{Corrupt, Fault};
@@ -54,7 +56,7 @@ pub(super) struct Sums(Mutex<BTreeMap<RoundKey, Sum>>);
 /// A round that takes what a group brings.
 struct Target {
     key: RoundKey,
-    plan: std::sync::Arc<Plan>,
+    plan: Arc<Plan>,
     sum: Sum,
     /// Updates accepted so far, those of this group included.
     accepted: u32,
@@ -69,10 +71,6 @@ struct Totals {
     bytes_up: u64,
     bytes_down: u64,
 }
-
-/// One contribution as SQLite's JSON reads it.
-#[derive(Serialize)]
-struct Row<'a>(&'a str, String, u32, u64, u64, u64, u64);
 
 impl Store {
     /// Counts a group of updates in one transaction, each at most once.
@@ -129,13 +127,12 @@ async fn count(
         };
         let target = match met.target() {
             None => None,
-            Some(live) => {
-                if !targets.contains_key(&live) {
-                    let sum = held.remove(&live);
-                    targets.insert(live, Target::load(tx, &met, sum).await?);
+            Some(live) => Some(match targets.entry(live) {
+                Entry::Occupied(loaded) => loaded.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(Target::load(tx, &met, held.remove(&live)).await?)
                 }
-                targets.get_mut(&live)
-            }
+            }),
         };
         count_round(tx, &met, target, offers, &offered, &mut answers, now).await?;
     }
@@ -214,19 +211,20 @@ async fn insert(
     accepted: &BTreeMap<&str, usize>,
     now: Timestamp,
 ) -> Result<BTreeSet<String>, Fault> {
-    let row = |(node, &at): (&&'_ str, &usize)| {
-        let Candidate { payload, samples, metrics, payload_bytes, .. } =
-            offers[at].candidate.clone();
-        (node.to_string(), payload.to_string(), samples, metrics, payload_bytes)
+    let row = |(&node, &at): (&&str, &usize)| {
+        let Candidate { payload, samples, payload_bytes, ref metrics, .. } = offers[at].candidate;
+        let Metrics { correct, synaptic_ops, bytes_down } = *metrics;
+        (
+            node.to_owned(),
+            payload.to_string(),
+            samples,
+            correct,
+            synaptic_ops,
+            payload_bytes,
+            bytes_down,
+        )
     };
     let rows: Vec<_> = accepted.iter().map(row).collect();
-    let rows: Vec<Row<'_>> = rows
-        .iter()
-        .map(|(node, payload, samples, metrics, bytes_up)| {
-            let federation::Metrics { correct, synaptic_ops, bytes_down } = *metrics;
-            Row(node, payload.clone(), *samples, correct, synaptic_ops, *bytes_up, bytes_down)
-        })
-        .collect();
     let inserted: Vec<String> = sqlx::query_scalar(
         "INSERT INTO contributions (round_id, node_id, payload_digest, samples, correct, synaptic_ops,
              bytes_up, bytes_down, counted_ms, counted_in)

@@ -98,6 +98,16 @@ impl Store {
         self.writer.close().await;
     }
 
+    /// Keeps the writer busy until told.
+    #[cfg(test)]
+    pub(crate) async fn hold(&self, released: tokio::sync::oneshot::Receiver<()>) {
+        let held = self.write("hold", async move |_: &mut SqliteConnection| {
+            released.await.expect("whoever holds lets go");
+            Ok(())
+        });
+        held.await.expect("nothing is written");
+    }
+
     /// Runs a transaction that writes. It is on disk when this returns.
     async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where

@@ -1,0 +1,115 @@
+//! The fleet and its runs: 100,000 enrolled nodes in ten groups of 10,000, each the cohort of a run of its own, so that
+//! while one group's round is closed and published the next one's is open.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use federation::{Artifact, Digest, Layout, Tensor};
+use proto::v1;
+use proto::v1::fleet_service_client::FleetServiceClient;
+use serde_json::{Value, json};
+use simulator::Rest;
+use tonic::transport::Channel;
+
+use super::server::Server;
+
+/// Groups of nodes, each with a model and a run.
+pub(crate) const GROUPS: u32 = 10;
+/// Nodes of a group: all of them make a round.
+pub(crate) const GROUP_NODES: u32 = 10_000;
+/// Different payloads. Each node draws one of them.
+pub(crate) const PAYLOADS: usize = 256;
+/// Enrolments under way at once.
+const ENROLLING: u32 = 64;
+
+/// The name of a node.
+pub(crate) fn node_id(group: u32, index: u32) -> String {
+    format!("g{group}-{index:05}")
+}
+
+/// The name of a group's model.
+pub(crate) fn model(group: u32) -> String {
+    format!("m{group}")
+}
+
+/// Seeded random payloads of `weights` lanes, each in -127..=127, with their digests.
+pub(crate) fn payloads(weights: usize) -> Vec<(Bytes, Digest)> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    let mut lane = move || loop {
+        let byte = random();
+        if byte != 0x80 {
+            break byte;
+        }
+    };
+    let payload = |_| {
+        let bytes: Vec<u8> = (0..weights).map(|_| lane()).collect();
+        let digest = Digest::of(&bytes);
+        (Bytes::from(bytes), digest)
+    };
+    (0..PAYLOADS).map(payload).collect()
+}
+
+/// Makes models, runs and nodes in a new data directory.
+pub(crate) async fn prepare(data_dir: &Path, weights: u32) -> Result<(), String> {
+    let server = Server::start(data_dir)?;
+    let rest = Rest::new(&server.http);
+    for group in 0..GROUPS {
+        let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: weights, min: -128, max: 127 };
+        let layout = Layout::new(vec![tensor]).map_err(|error| error.to_string())?;
+        let zero = vec![0; layout.weights()];
+        let artifact = Artifact::new("bench/1", layout, vec![], zero).map_err(|e| e.to_string())?;
+        rest.create_model(&model(group), &artifact).await.map_err(|error| error.to_string())?;
+        let plan = json!({
+            "strategy": {"name": "fedavg", "server_learning_rate": 1.0, "weighting": "equal"},
+            "rounds": 1_000_000, "seed": 1,
+            "cohort": {"select": {"group": group.to_string()}, "goal": GROUP_NODES, "quorum": GROUP_NODES,
+                       "over_selection": 1.0, "deadline_ms": 3_600_000},
+            "local": {"samples": 1},
+        });
+        let run = json!({"model": model(group), "plan": plan});
+        let _: Value = rest.post("/v1/runs", &run).await.map_err(|error| error.to_string())?;
+    }
+    enrol(&server.grpc).await?;
+    server.stop()
+}
+
+async fn enrol(address: &str) -> Result<(), String> {
+    let channel = Channel::from_shared(address.to_owned()).map_err(|error| error.to_string())?;
+    let channel = channel.connect().await.map_err(|error| error.to_string())?;
+    let next = Arc::new(AtomicU32::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..ENROLLING {
+        let (mut client, next) = (FleetServiceClient::new(channel.clone()), Arc::clone(&next));
+        tasks.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= GROUPS * GROUP_NODES {
+                    return Ok::<(), tonic::Status>(());
+                }
+                let (group, index) = (number / GROUP_NODES, number % GROUP_NODES);
+                let label = v1::Label { key: "group".to_owned(), value: group.to_string() };
+                let id = node_id(group, index);
+                client
+                    .enrol(v1::EnrolRequest {
+                        public_key: Bytes::copy_from_slice(&Digest::of(id.as_bytes()).0),
+                        node_id: id,
+                        labels: vec![label],
+                        learners: vec!["bench/1".to_owned()],
+                    })
+                    .await?;
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}

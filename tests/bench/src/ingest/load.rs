@@ -1,0 +1,329 @@
+//! The load: connections that push updates of one round after the other, each from another node, and wait for receipts.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use federation::Digest;
+use federation::limits::CHUNK_BYTES;
+use hyper_util::rt::TokioIo;
+use proto::v1;
+use proto::v1::fleet_service_client::FleetServiceClient;
+use proto::v1::push_update_request::Part;
+use proto::v1::push_update_response::Result as Pushed;
+use proto::v1::wait_order_response::Order;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use super::fleet::{GROUP_NODES, GROUPS, PAYLOADS, node_id};
+
+/// Updates under way at once, at least: few connections carry several each.
+const UNDER_WAY_MIN: usize = 100;
+
+/// One round to fill.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) group: u32,
+    pub(crate) order: v1::TrainOrder,
+    next: AtomicU32,
+    /// How many updates with each payload have a receipt.
+    pub(crate) counted: Vec<AtomicU32>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Load {
+    address: String,
+    payloads: Vec<(Bytes, Digest)>,
+    rounds: watch::Sender<Vec<Arc<Round>>>,
+    measuring: AtomicBool,
+    stop: AtomicBool,
+    acked: AtomicU64,
+    /// Updates told to come back.
+    pub(crate) put_off: AtomicU64,
+    wire_bytes: AtomicU64,
+    latencies_us: Mutex<Vec<u32>>,
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) acked: f64,
+    pub(crate) wire_bytes: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+}
+
+impl Load {
+    pub(crate) fn new(address: &str, payloads: Vec<(Bytes, Digest)>) -> Arc<Self> {
+        Arc::new(Self {
+            address: address.to_owned(),
+            payloads,
+            rounds: watch::Sender::new(Vec::new()),
+            measuring: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            acked: AtomicU64::new(0),
+            put_off: AtomicU64::new(0),
+            wire_bytes: AtomicU64::new(0),
+            latencies_us: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Fills rounds over `connections` until [`Load::stop`]; answers with the rounds that were begun.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        connections: usize,
+    ) -> Result<Vec<Arc<Round>>, String> {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Arc::clone(self).offer_rounds());
+        let each = UNDER_WAY_MIN.div_ceil(connections);
+        for _ in 0..connections {
+            let client = FleetServiceClient::new(self.connect().await?);
+            for _ in 0..each {
+                tasks.spawn(Arc::clone(self).push_all(client.clone()));
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.map_err(|error| error.to_string())??;
+        }
+        Ok(self.rounds.borrow().clone())
+    }
+
+    pub(crate) fn measure(&self) -> (u64, u64) {
+        self.measuring.store(true, Ordering::Relaxed);
+        (self.acked.load(Ordering::Relaxed), self.wire_bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn measured(&self, since: (u64, u64)) -> Measured {
+        self.measuring.store(false, Ordering::Relaxed);
+        let (acked, wire) = since;
+        let mut latencies =
+            std::mem::take(&mut *self.latencies_us.lock().expect("nobody panics with it"));
+        latencies.sort_unstable();
+        let at = |percent: usize| {
+            let last = latencies.len().saturating_sub(1);
+            latencies.get(last * percent / 100).map_or(f64::NAN, |&us| f64::from(us) / 1e3)
+        };
+        Measured {
+            acked: (self.acked.load(Ordering::Relaxed) - acked) as f64,
+            wire_bytes: (self.wire_bytes.load(Ordering::Relaxed) - wire) as f64,
+            p50_ms: at(50),
+            p99_ms: at(99),
+        }
+    }
+
+    /// Finishes the updates under way and begins no more.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.rounds.send_modify(|_| ());
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<Channel, String> {
+        let load = Arc::clone(self);
+        let connector = service_fn(move |uri: tonic::transport::Uri| {
+            let load = Arc::clone(&load);
+            async move {
+                let to = format!("{}:{}", uri.host().unwrap_or(""), uri.port_u16().unwrap_or(0));
+                let stream = TcpStream::connect(to).await?;
+                stream.set_nodelay(true)?;
+                Ok::<_, io::Error>(TokioIo::new(Counted { stream, load }))
+            }
+        });
+        let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|e| e.to_string())?;
+        endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())
+    }
+
+    /// Asks for the open round of each group in turn, by its first node, as that node would: one ahead of the load.
+    async fn offer_rounds(self: Arc<Self>) -> Result<(), String> {
+        let mut client = FleetServiceClient::new(self.connect().await?);
+        for group in (0..GROUPS).cycle() {
+            let order = loop {
+                if self.stopped() {
+                    return Ok(());
+                }
+                let request = v1::WaitOrderRequest {
+                    node_id: node_id(group, 0),
+                    wait_ms: 500,
+                    ..v1::WaitOrderRequest::default()
+                };
+                let answer = client.wait_order(request).await.map_err(|error| error.to_string())?;
+                if let Some(Order::Train(order)) = answer.into_inner().order {
+                    break order;
+                }
+            };
+            let counted = (0..PAYLOADS).map(|_| AtomicU32::new(0)).collect();
+            let round = Arc::new(Round { group, order, next: AtomicU32::new(0), counted });
+            self.rounds.send_modify(|rounds| rounds.push(round));
+            let mut seen = self.rounds.subscribe();
+            // The next one when this one has begun.
+            while !self.stopped() && self.ahead() > 1 {
+                let _ = tokio::time::timeout(Duration::from_millis(20), seen.changed()).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rounds that nobody has begun.
+    fn ahead(&self) -> usize {
+        let rounds = self.rounds.borrow();
+        rounds.iter().rev().take_while(|round| round.next.load(Ordering::Relaxed) == 0).count()
+    }
+
+    async fn push_all(
+        self: Arc<Self>,
+        mut client: FleetServiceClient<Channel>,
+    ) -> Result<(), String> {
+        let mut seen = self.rounds.subscribe();
+        let mut at = 0;
+        while !self.stopped() {
+            let round = seen.borrow_and_update().get(at).cloned();
+            let Some(round) = round else {
+                let _ = seen.changed().await;
+                continue;
+            };
+            let index = round.next.fetch_add(1, Ordering::Relaxed);
+            if index >= GROUP_NODES {
+                at += 1;
+                continue;
+            }
+            self.push(&mut client, &round, index).await?;
+        }
+        Ok(())
+    }
+
+    async fn push(
+        &self,
+        client: &mut FleetServiceClient<Channel>,
+        round: &Round,
+        index: u32,
+    ) -> Result<(), String> {
+        let drawn = (index as usize * 31 + round.order.base_version as usize) % PAYLOADS;
+        let (payload, digest) = &self.payloads[drawn];
+        let header = v1::UpdateHeader {
+            node_id: node_id(round.group, index),
+            round: round.order.round,
+            base_digest: round.order.base_digest.clone(),
+            payload_bytes: payload.len() as u64,
+            payload_digest: Bytes::copy_from_slice(&digest.0),
+            samples: 1,
+            ..v1::UpdateHeader::default()
+        };
+        loop {
+            let begun = Instant::now();
+            let mut left = payload.clone();
+            let mut parts = vec![Part::Header(header.clone())];
+            while !left.is_empty() {
+                parts.push(Part::Chunk(left.split_to(CHUNK_BYTES.min(left.len()))));
+            }
+            let parts = parts.into_iter().map(|part| v1::PushUpdateRequest { part: Some(part) });
+            match client.push_update(tokio_stream::iter(parts)).await {
+                Ok(answer) => match answer.into_inner().result {
+                    Some(Pushed::Receipt(_)) => {
+                        round.counted[drawn].fetch_add(1, Ordering::Relaxed);
+                        self.acked.fetch_add(1, Ordering::Relaxed);
+                        if self.measuring.load(Ordering::Relaxed) {
+                            let us = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
+                            self.latencies_us.lock().expect("nobody panics with it").push(us);
+                        }
+                        return Ok(());
+                    }
+                    other => return Err(format!("no receipt: {other:?}")),
+                },
+                Err(status) if status.code() == tonic::Code::ResourceExhausted => {
+                    self.put_off.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(status) => return Err(status.to_string()),
+            }
+        }
+    }
+}
+
+/// Receipts by payload of the rounds that are full, by group and version they started from.
+pub(crate) fn full(rounds: &[Arc<Round>]) -> BTreeMap<(u32, u32), Vec<u32>> {
+    let counts = |round: &Arc<Round>| -> Vec<u32> {
+        round.counted.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    };
+    rounds
+        .iter()
+        .map(|round| ((round.group, round.order.base_version), counts(round)))
+        .filter(|(_, counts)| counts.iter().sum::<u32>() == GROUP_NODES)
+        .collect()
+}
+
+/// A connection whose bytes are counted, both ways.
+#[derive(Debug)]
+struct Counted {
+    stream: TcpStream,
+    load: Arc<Load>,
+}
+
+impl Counted {
+    fn add(&self, bytes: usize) {
+        self.load.wire_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.add(buffer.filled().len() - before);
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.add(written);
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.add(written);
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

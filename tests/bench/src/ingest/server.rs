@@ -1,0 +1,125 @@
+//! The coordinator under load: the real program in a process of its own, and what the system says of it.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A `muster serve` of our own. Dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) http: String,
+    pub(crate) grpc: String,
+}
+
+/// What the system counts about the server and the disk, since their start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    /// CPU seconds, user and system.
+    pub(crate) cpu_s: f64,
+    /// The most memory it ever had, in MB.
+    pub(crate) rss_mb: f64,
+    /// Bytes it had written to disk.
+    pub(crate) disk_bytes: f64,
+    /// Flushes of all disks of this machine: what a sync ends in.
+    pub(crate) flushes: f64,
+}
+
+impl Server {
+    /// Starts the program that stands beside this one, with its default configuration, on free ports.
+    pub(crate) fn start(data_dir: &Path) -> Result<Self, String> {
+        let program = program()?;
+        let mut command = Command::new(&program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MUSTER_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(data_dir)
+            .args(["--http-listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+        let mut address = |name: &str| {
+            let line = lines.next().and_then(Result::ok).unwrap_or_default();
+            let address = line.strip_prefix(name).map(|rest| rest.trim().to_owned());
+            address.ok_or_else(|| format!("the coordinator did not start: `{line}`"))
+        };
+        let (http, grpc) = (address("REST")?, address("gRPC")?);
+        Ok(Self { child, http, grpc })
+    }
+
+    /// What the system counts now.
+    pub(crate) fn figures(&self) -> Result<Figures, String> {
+        let read = |file: &str| {
+            let path = format!("/proc/{}/{file}", self.child.id());
+            fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
+        };
+        let stat = read("stat")?;
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: f64 = after_name.split_whitespace().skip(11).take(2).map(number).sum();
+        let ticks_per_s = rustix::param::clock_ticks_per_second() as f64;
+        Ok(Figures {
+            cpu_s: ticks / ticks_per_s,
+            rss_mb: field(&read("status")?, "VmHWM:") * 1024.0 / 1e6,
+            disk_bytes: field(&read("io")?, "write_bytes:"),
+            flushes: flushes()?,
+        })
+    }
+
+    /// Ends it in order.
+    pub(crate) fn stop(mut self) -> Result<(), String> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .map_err(|error| error.to_string())?;
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        if status.success() { Ok(()) } else { Err(format!("the coordinator ended: {status}")) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `muster` beside this program, built anew if need be.
+fn program() -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--quiet", "--package", "muster"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    let program = own.with_file_name("muster");
+    if built.success() && program.exists() {
+        Ok(program)
+    } else {
+        Err(format!("{} could not be built", program.display()))
+    }
+}
+
+/// Flushes of all disks, the 16th figure of each in `/proc/diskstats`.
+fn flushes() -> Result<f64, String> {
+    let text = fs::read_to_string("/proc/diskstats").map_err(|error| error.to_string())?;
+    Ok(text.lines().filter_map(|line| line.split_whitespace().nth(18)).map(number).sum())
+}
+
+fn field(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()).map_or(f64::NAN, number)
+}
+
+fn number(word: &str) -> f64 {
+    word.parse().unwrap_or(f64::NAN)
+}
