@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the functions take pointers and have names that C can link to")]
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 use core::slice;
 
 use reckon::{Memory, Network, Pair, Params, Shape};
@@ -167,11 +168,11 @@ unsafe fn place(
             slice::from_raw_parts_mut(weights, len.weights),
         )
     };
-    // The slices have the lengths asked for, so that nothing can be wrong.
-    let network = Network::new(params, Memory { weights, words }).map_err(|_| RECKON_INTERNAL)?;
     let handle = start.cast::<ReckonNetwork>();
     // SAFETY: the state's part of the memory is large enough and aligned, as asserted above.
-    unsafe { handle.write(ReckonNetwork { network }) };
+    let place = unsafe { &mut *(&raw mut (*handle).network).cast::<MaybeUninit<_>>() };
+    // The slices have the lengths asked for, so that nothing can be wrong.
+    Network::place(place, params, Memory { weights, words }).map_err(|_| RECKON_INTERNAL)?;
     Ok(handle)
 }
 
