@@ -7,14 +7,14 @@ use std::fs;
 use std::process::Command;
 
 use reckon::{Event, Memory, Network, Pair, Params, Sample, SampleReport};
-use support::{compiler, library, room, run, scratch};
+use support::{library, room, run, scratch, tool};
 
 const STRICT: [&str; 5] = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"];
 const SYSTEM: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
 
 #[test]
 fn the_example_prints_what_rust_computes() {
-    if !compiler("cc", "the_example_prints_what_rust_computes") {
+    if !tool("cc", "the_example_prints_what_rust_computes") {
         return;
     }
     let program = scratch("example").join("learn");
@@ -120,7 +120,7 @@ fn the_example_in_rust() -> String {
 
 #[test]
 fn the_header_is_cpp_too() {
-    if !compiler("c++", "the_header_is_cpp_too") {
+    if !tool("c++", "the_header_is_cpp_too") {
         return;
     }
     let source = scratch("cpp").join("header.cpp");
@@ -136,7 +136,7 @@ fn the_header_is_cpp_too() {
 
 #[test]
 fn the_memory_size_of_the_header_is_that_of_the_library() {
-    if !compiler("cc", "the_memory_size_of_the_header_is_that_of_the_library") {
+    if !tool("cc", "the_memory_size_of_the_header_is_that_of_the_library") {
         return;
     }
     let counts: [u32; 14] = [1, 2, 15, 16, 17, 31, 32, 33, 40, 100, 128, 250, 255, 256];
