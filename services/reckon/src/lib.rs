@@ -108,6 +108,10 @@
     clippy::std_instead_of_core,
     missing_docs
 )]
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, unused_imports, reason = "vector code uses what plain code does not")
+)]
 
 mod eprop;
 mod fixed;
