@@ -144,7 +144,8 @@ fn pure_crates_do_no_io_and_outside_crates_keep_to_their_rooms() {
 
 #[test]
 fn unsafe_code_stands_in_its_rooms_alone() {
-    let rooms = ["services/reckon/src/isa", "services/reckon/src/kernels/", "services/reckon-c/src/"];
+    let rooms =
+        ["services/reckon/src/isa", "services/reckon/src/kernels/", "services/reckon-c/src/"];
     for dir in ["proto", "services", "simulator"] {
         for (path, text) in sources(dir) {
             let home = rooms.iter().any(|room| path.to_string_lossy().starts_with(room));

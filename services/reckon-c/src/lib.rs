@@ -5,8 +5,8 @@
 //! code, [`RECKON_OK`] or what is wrong; no function panics, whatever values it is given. What it
 //! cannot check, that a pointer which is not null points where it says, is the caller's part.
 //!
-//! Unsafe code of the C boundary stands in `raw.rs`, `network.rs` and `run.rs`, nowhere else. The header is
-//! generated from this crate by a test (`tests/header.rs`), never by a build.
+//! Pointers are used in `raw.rs`, `network.rs` and `run.rs`; elsewhere unsafe are the exported names
+//! alone. The header is generated from this crate by a test (`tests/header.rs`), never by a build.
 //!
 //! # With and without an operating system
 //!
