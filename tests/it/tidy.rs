@@ -87,6 +87,7 @@ fn normal_dependencies(package: &Package) -> BTreeSet<&str> {
 fn our_crates_import_only_whom_they_may() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("reckon", &[][..]),
+        ("reckon-c", &["reckon"]),
         ("federation", &[]),
         ("tasks", &["reckon"]),
         ("proto", &["federation"]),
@@ -118,6 +119,7 @@ fn pure_crates_do_no_io_and_outside_crates_keep_to_their_rooms() {
     let metadata = metadata();
     let packages = ours(&metadata);
     assert!(normal_dependencies(packages["reckon"]).is_empty(), "reckon depends on nothing");
+    assert_eq!(normal_dependencies(packages["reckon-c"]), BTreeSet::from(["reckon"]));
     assert_eq!(normal_dependencies(packages["federation"]), BTreeSet::from(["sha2", "thiserror"]));
     let only: [(&str, &[&str]); 6] = [
         ("sqlx", &["coordinator"]),
@@ -133,9 +135,24 @@ fn pure_crates_do_no_io_and_outside_crates_keep_to_their_rooms() {
             assert!(!used || rooms.contains(name), "{outside} belongs in {rooms:?}, not in {name}");
         }
     }
-    let reckon =
-        fs::read_to_string(root().join("services/reckon/src/lib.rs")).expect("reckon has a lib.rs");
-    assert!(reckon.contains("#![no_std]"), "reckon is no_std");
+    for name in ["reckon", "reckon-c"] {
+        let lib = root().join("services").join(name).join("src/lib.rs");
+        let lib = fs::read_to_string(lib).expect("it has a lib.rs");
+        assert!(lib.contains("#![no_std]"), "{name} is no_std");
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_its_rooms_alone() {
+    let rooms =
+        ["services/reckon/src/isa", "services/reckon/src/kernels/", "services/reckon-c/src/"];
+    for dir in ["proto", "services", "simulator"] {
+        for (path, text) in sources(dir) {
+            let home = rooms.iter().any(|room| path.to_string_lossy().starts_with(room));
+            let used = code(&text).contains("unsafe {") || code(&text).contains("#[unsafe(");
+            assert!(home || is_test(&path) || !used, "{} has unsafe code", path.display());
+        }
+    }
 }
 
 #[test]
@@ -306,6 +323,8 @@ fn licences_are_ones_we_know() {
         "MIT-0",
         "Apache-2.0 WITH LLVM-exception",
     ];
+    // Tools of the tests, in nothing that is built for users.
+    let tools = [("cbindgen", "MPL-2.0")];
     for package in &metadata().packages {
         let licence = package.license.clone().unwrap_or_default().replace('/', " OR ");
         // Every part of an AND must be known; of an OR, one suffices.
@@ -314,6 +333,7 @@ fn licences_are_ones_we_know() {
                 .split(" OR ")
                 .any(|name| known.contains(&name.trim_matches(['(', ')', ' '])))
         });
+        let fine = fine || tools.contains(&(package.name.as_str(), licence.as_str()));
         assert!(fine, "{} {}: licence `{licence}`", package.name, package.version);
     }
 }

@@ -121,16 +121,19 @@ pub(crate) struct RowGenerator {
 }
 
 impl RowGenerator {
-    /// The generator whose register is `register`, 25 bits.
-    pub(crate) fn new(register: u32) -> RowGenerator {
+    /// To be loaded before use.
+    pub(crate) const EMPTY: RowGenerator =
+        RowGenerator { ring: [RowBlock([0; LANES]); RING], head: 0 };
+
+    /// Loads the register, 25 bits.
+    pub(crate) fn load(&mut self, register: u32) {
         let mut words = [0; RING * 8];
         ROW.fill(ROW.window(register), &mut words);
-        let mut ring = [RowBlock([0; LANES]); RING];
         let halves = words.iter().flat_map(|&word| [low32(word), low32(word >> 32)]);
-        for (lane, half) in ring.iter_mut().flat_map(|block| &mut block.0).zip(halves) {
+        for (lane, half) in self.ring.iter_mut().flat_map(|block| &mut block.0).zip(halves) {
             *lane = half;
         }
-        RowGenerator { ring, head: 0 }
+        self.head = 0;
     }
 
     /// The chip's register.

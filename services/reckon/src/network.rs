@@ -1,5 +1,7 @@
 //! A network: the chip's state, its pins, and whole samples.
 
+use core::mem::MaybeUninit;
+
 use crate::eprop::{Pass, WeightGenerators, output_errors};
 use crate::fixed::count;
 use crate::flags::Flags;
@@ -68,24 +70,50 @@ impl<'m> Network<'m> {
     ///
     /// When a slice of `memory` is shorter than [`Network::memory_len`] says.
     pub fn new(params: &Params, memory: Memory<'m>) -> Result<Network<'m>, MemoryError> {
-        let (weights, mut neurons, learning) = memory::lay_out(params.shape(), memory)?;
-        neurons.load_constants(params);
-        let value = |register| params.value(register);
-        let kernels = kernels::best();
-        let settings = Settings::decode(params);
-        let seeds = ROUNDING_SEEDS.map(|register| lanes_of(value(register)));
-        Ok(Network {
+        let (weights, neurons, learning) = memory::lay_out(params.shape(), memory)?;
+        let mut network = Network::empty(params, weights, neurons, learning);
+        network.load();
+        Ok(network)
+    }
+
+    /// [`Network::new`] in the caller's `place`: the network, which has 20 KB, does not pass over
+    /// the stack where the compiler optimises.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Network::new`].
+    pub fn place<'p>(
+        place: &'p mut MaybeUninit<Network<'m>>,
+        params: &Params,
+        memory: Memory<'m>,
+    ) -> Result<&'p mut Network<'m>, MemoryError> {
+        let (weights, neurons, learning) = memory::lay_out(params.shape(), memory)?;
+        let network = place.write(Network::empty(params, weights, neurons, learning));
+        network.load();
+        Ok(network)
+    }
+
+    /// A network without registers in its generators and constants in its neurons.
+    #[inline(always)]
+    fn empty(
+        params: &Params,
+        weights: Weights<'m>,
+        neurons: Neurons<'m>,
+        learning: Learning<'m>,
+    ) -> Network<'m> {
+        Network {
+            params: params.clone(),
+            settings: Settings::decode(params),
             weights,
             neurons,
             learning,
             weight_generators: WeightGenerators {
-                input: RowGenerator::new(value(Register::SeedInp)),
-                recurrent: RowGenerator::new(value(Register::SeedRec)),
-                output: OutputRowGenerator::new(value(Register::SeedOut)),
+                input: RowGenerator::EMPTY,
+                recurrent: RowGenerator::EMPTY,
+                output: OutputRowGenerator::EMPTY,
             },
-            rounding: rounding(seeds, &settings, kernels),
-            settings,
-            noise_generator: NoiseGenerator::new(value(Register::SeedNoiseNeur)),
+            rounding: Rounding::EMPTY,
+            noise_generator: NoiseGenerator::new(0),
             spikes: Flags::EMPTY,
             inputs: Flags::EMPTY,
             next_inputs: Flags::EMPTY,
@@ -97,9 +125,26 @@ impl<'m> Network<'m> {
             target_valid: false,
             running: false,
             traces_live: false,
-            kernels,
-            params: params.clone(),
-        })
+            kernels: kernels::best(),
+        }
+    }
+
+    /// Loads generators and neurons from the registers.
+    fn load(&mut self) {
+        self.neurons.load_constants(&self.params);
+        self.weight_generators.input.load(self.params.value(Register::SeedInp));
+        self.weight_generators.recurrent.load(self.params.value(Register::SeedRec));
+        self.weight_generators.output.load(self.params.value(Register::SeedOut));
+        let seeds = ROUNDING_SEEDS.map(|register| lanes_of(self.params.value(register)));
+        self.load_rounding(seeds);
+        self.noise_generator = NoiseGenerator::new(self.params.value(Register::SeedNoiseNeur));
+    }
+
+    /// Loads the rounding generators, kept as the kernels want them.
+    fn load_rounding(&mut self, registers: [[u32; 2]; 5]) {
+        let [pairs, outputs] = step::words_per_step(&self.settings);
+        let planes = self.kernels.planes.then_some([pairs, pairs, pairs, pairs, outputs]);
+        self.rounding.load(registers, planes);
     }
 
     /// The same network on an instruction set of the caller's choice. [`Network::new`] chooses the
@@ -108,10 +153,20 @@ impl<'m> Network<'m> {
     /// # Errors
     ///
     /// When this processor lacks `isa`.
-    pub fn with_isa(self, isa: Isa) -> Result<Network<'m>, IsaError> {
-        let kernels = kernels::of(isa).ok_or(IsaError { isa })?;
-        let rounding = rounding(self.rounding.registers(), &self.settings, kernels);
-        Ok(Network { kernels, rounding, ..self })
+    pub fn with_isa(mut self, isa: Isa) -> Result<Network<'m>, IsaError> {
+        self.set_isa(isa)?;
+        Ok(self)
+    }
+
+    /// [`Network::with_isa`] of a network that stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// When this processor lacks `isa`; then the network is as before.
+    pub fn set_isa(&mut self, isa: Isa) -> Result<(), IsaError> {
+        self.kernels = kernels::of(isa).ok_or(IsaError { isa })?;
+        self.load_rounding(self.rounding.registers());
+        Ok(())
     }
 
     /// Writes one register, between samples. A seed register reloads its generator.
@@ -139,11 +194,11 @@ impl<'m> Network<'m> {
             }
             Register::Kappa => {
                 // The number of words a step takes may have changed.
-                self.rounding = rounding(self.rounding.registers(), &self.settings, self.kernels);
+                self.load_rounding(self.rounding.registers());
             }
-            Register::SeedInp => self.weight_generators.input = RowGenerator::new(value),
-            Register::SeedRec => self.weight_generators.recurrent = RowGenerator::new(value),
-            Register::SeedOut => self.weight_generators.output = OutputRowGenerator::new(value),
+            Register::SeedInp => self.weight_generators.input.load(value),
+            Register::SeedRec => self.weight_generators.recurrent.load(value),
+            Register::SeedOut => self.weight_generators.output.load(value),
             Register::SeedNoiseNeur => self.noise_generator = NoiseGenerator::new(value),
             _ => {
                 if let Some(stream) = ROUNDING_SEEDS.iter().position(|&seed| seed == register) {
@@ -355,12 +410,6 @@ const ROUNDING_SEEDS: [Register; 5] = [
     Register::SeedStrndTout,
     Register::SeedStrndOneur,
 ];
-
-/// The rounding generators with these registers, as the kernels want them.
-fn rounding(registers: [[u32; 2]; 5], settings: &Settings, kernels: &Kernels) -> Rounding {
-    let [pairs, outputs] = step::words_per_step(settings);
-    Rounding::new(registers, kernels.planes.then_some([pairs, pairs, pairs, pairs, outputs]))
-}
 
 /// The two 15-bit registers in a seed register of 30 bits.
 const fn lanes_of(seed: u32) -> [u32; 2] {

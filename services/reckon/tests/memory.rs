@@ -1,8 +1,10 @@
-//! The table of shapes and bytes in the crate's documentation, and what must fit where.
+//! The table of shapes and bytes in the crate's documentation, what must fit where, and networks in place.
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-use reckon::{Network, Shape};
+use std::mem::MaybeUninit;
+
+use reckon::{Isa, Memory, Network, Pair, Params, Shape};
 
 /// A row of the table: the shape, then weights, words, network, together.
 fn read(row: &str) -> (Shape, [usize; 4]) {
@@ -40,4 +42,27 @@ fn networks_fit_small_machines() {
     };
     assert!(bytes(40, 100, 2) < 64 << 10);
     assert!(bytes(256, 256, 16) < 256 << 10);
+}
+
+#[test]
+fn a_network_made_in_place_is_the_one_that_is_returned() {
+    let registers = [("SPI_NUM_INP_NEUR", 39), ("SPI_NUM_REC_NEUR", 99), ("SPI_DO_EPROP", 0)];
+    let pairs = [3, 70].map(|pair| Pair { pair, alpha12: 4079, threshold: 60 });
+    let params = Params::parse(registers, pairs).unwrap();
+    let len = Network::memory_len(params.shape());
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        // What memory holds before does not matter; where it lies is the same for both.
+        let (mut weights, mut words) = (vec![-1; len.weights], vec![-1; len.words]);
+        let memory = Memory { weights: &mut weights, words: &mut words };
+        let returned = Network::new(&params, memory).unwrap().with_isa(isa).unwrap();
+        let returned = format!("{returned:?}");
+        let memory = Memory { weights: &mut weights, words: &mut words };
+        let mut place = MaybeUninit::uninit();
+        let placed = Network::place(&mut place, &params, memory).unwrap();
+        placed.set_isa(isa).unwrap();
+        assert_eq!(format!("{placed:?}"), returned, "{isa}");
+    }
+    let memory = Memory { weights: &mut [], words: &mut [] };
+    let refused = Network::place(&mut MaybeUninit::uninit(), &params, memory).unwrap_err();
+    assert_eq!((refused.slice, refused.got), ("weights", 0));
 }

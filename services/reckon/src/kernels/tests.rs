@@ -85,7 +85,8 @@ proptest! {
             let (mut signal, mut slope, mut excess) = (signal, slope, excess);
             let learning = Learning { signal: &mut signal, slope: &mut slope, excess: &mut excess };
             let mut matrix = weights.clone();
-            let mut generator = RowGenerator::new(seed);
+            let mut generator = RowGenerator::EMPTY;
+        generator.load(seed);
             let visited = (kernels.change_hidden)(&mut HiddenJob {
                 settings: &settings,
                 matrix_settings: &matrix_settings,
@@ -120,7 +121,8 @@ proptest! {
         let rows: Vec<Row> = (0..).zip(traces).map(|(index, trace)| Row { index, trace }).collect();
         let run = |kernels: &Kernels| -> Outcome {
             let mut matrix = weights.clone();
-            let mut generator = OutputRowGenerator::new(seed);
+            let mut generator = OutputRowGenerator::EMPTY;
+        generator.load(seed);
             (kernels.change_outputs)(&mut OutputJob {
                 settings: &settings,
                 errors: &errors,

@@ -28,11 +28,15 @@ pub(crate) struct OutputRowGenerator {
 
 #[expect(clippy::arithmetic_side_effects, reason = "places in an array of 256 words")]
 impl OutputRowGenerator {
-    /// The generator whose register is `register`, 22 bits.
-    pub(crate) fn new(register: u32) -> OutputRowGenerator {
-        let mut words = [0; HELD];
-        OUTPUT_ROW.fill(OUTPUT_ROW.window(register), &mut words[..FAR]);
-        OutputRowGenerator { words, head: 0, end: FAR }
+    /// To be loaded before use.
+    pub(crate) const EMPTY: OutputRowGenerator =
+        OutputRowGenerator { words: [0; HELD], head: 0, end: FAR };
+
+    /// Loads the register, 22 bits.
+    pub(crate) fn load(&mut self, register: u32) {
+        OUTPUT_ROW.fill(OUTPUT_ROW.window(register), &mut self.words[..FAR]);
+        self.head = 0;
+        self.end = FAR;
     }
 
     /// The chip's register.

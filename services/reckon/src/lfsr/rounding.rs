@@ -67,16 +67,18 @@ pub(crate) struct Making<'a> {
 
 #[expect(clippy::arithmetic_side_effects, reason = "places in a stream, bit numbers in a word")]
 impl Stream {
-    /// The generators whose windows are `windows`, 15 bits each.
-    fn new(kind: Kind, mut windows: [u32; 2]) -> Stream {
+    const EMPTY: Stream = Stream { words: [0; PLACES], head: 0, kind: Kind::By15 };
+
+    /// Loads the generators whose windows are `windows`, 15 bits each.
+    fn load(&mut self, kind: Kind, mut windows: [u32; 2]) {
         let bits = kind.bits();
-        let mut words = [0; PLACES];
-        for word in &mut words[..AHEAD] {
+        self.kind = kind;
+        self.head = 0;
+        for word in &mut self.words[..AHEAD] {
             let lanes = windows.map(|window| window << (16 - bits) & 0xFFFF);
             *word = lanes[0] | lanes[1] << 16;
             windows = windows.map(|window| advanced(window, bits));
         }
-        Stream { words, head: 0, kind }
     }
 
     /// The windows of both lanes.
@@ -130,19 +132,27 @@ pub(crate) enum Rounding {
 }
 
 impl Rounding {
-    /// The generators whose registers are `registers`, 15 bits each: `neur`, `tinp`, `trec`, `tout`
-    /// and `oneur`, which has one lane only. They are kept as planes if `planes` is given: how many
-    /// words of each a step takes.
-    pub(crate) fn new(
+    /// To be loaded before use.
+    pub(crate) const EMPTY: Rounding = Rounding::Streams([const { Stream::EMPTY }; STREAMS]);
+
+    /// Loads the generators whose registers are `registers`, 15 bits each: `neur`, `tinp`, `trec`,
+    /// `tout` and `oneur`, which has one lane only. They are kept as planes if `planes` is given:
+    /// how many words of each a step takes.
+    pub(crate) fn load(
+        &mut self,
         registers: [[u32; 2]; STREAMS],
         planes: Option<[usize; STREAMS]>,
-    ) -> Rounding {
-        let windows = KINDS.map(|(stream, kind)| windows(kind, registers[stream]));
-        match planes {
-            None => {
-                Rounding::Streams(KINDS.map(|(stream, kind)| Stream::new(kind, windows[stream])))
-            }
-            Some(counts) => Rounding::Planes(Planes::new(windows, counts)),
+    ) {
+        if let Some(counts) = planes {
+            let windows = KINDS.map(|(stream, kind)| windows(kind, registers[stream]));
+            *self = Rounding::Planes(Planes::new(windows, counts));
+            return;
+        }
+        if matches!(self, Rounding::Planes(_)) {
+            *self = Rounding::EMPTY;
+        }
+        for (stream, registers) in registers.into_iter().enumerate() {
+            self.reload(stream, registers);
         }
     }
 
@@ -151,12 +161,12 @@ impl Rounding {
         let (_, kind) = KINDS[stream];
         let windows = windows(kind, registers);
         match self {
-            Rounding::Streams(streams) => streams[stream] = Stream::new(kind, windows),
+            Rounding::Streams(streams) => streams[stream].load(kind, windows),
             Rounding::Planes(planes) => planes.reload(stream, windows),
         }
     }
 
-    /// The chip's registers, as [`Rounding::new`] takes them.
+    /// The chip's registers, as [`Rounding::load`] takes them.
     pub(crate) fn registers(&self) -> [[u32; 2]; STREAMS] {
         let windows = match self {
             Rounding::Streams(streams) => streams.each_ref().map(Stream::windows),
