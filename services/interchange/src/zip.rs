@@ -63,6 +63,11 @@ pub(crate) fn write(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
 
 /// The entries of a ZIP, in the order of its directory.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, ImportError> {
+    read_within(bytes, ENTRIES_BYTES_MAX)
+}
+
+/// The entries, at most `room` bytes together.
+fn read_within(bytes: &[u8], mut room: usize) -> Result<Vec<(String, Vec<u8>)>, ImportError> {
     let earliest = bytes.len().saturating_sub(END_LEN + COMMENT_BYTES_MAX);
     let latest = bytes.len().checked_sub(END_LEN);
     let end = latest
@@ -77,7 +82,6 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, ImportError> 
     }
     let mut at = offset_at(bytes, end + 16)?;
     let mut entries = Vec::new();
-    let mut room = ENTRIES_BYTES_MAX;
     for _ in 0..count {
         marked(bytes, at, CENTRAL, "a directory record of a ZIP archive")?;
         let name_len = usize::from(u16_at(bytes, at + 28)?);
@@ -181,6 +185,14 @@ mod tests {
     fn the_checksum_is_the_usual_one() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
+    }
+
+    #[test]
+    fn all_entries_together_are_bounded() {
+        let entry = |name: &str| (name.to_owned(), b"abcd".to_vec());
+        let bytes = write(&[entry("x"), entry("y")]);
+        assert_eq!(read_within(&bytes, 8).unwrap().len(), 2);
+        assert_eq!(read_within(&bytes, 7).unwrap_err().code(), "import_too_large");
     }
 
     #[test]

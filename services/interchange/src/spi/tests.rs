@@ -85,6 +85,8 @@ fn what_is_wrong_is_named() {
     refused("0001005e", "0002005e", "as many data words");
     refused("0001005e", "1005e", "line 19: expected a word of 8 hexadecimal digits, got `1005e`");
     refused("00010000 00000001", "00010000 00000000", "SPI_EN_CONF = 1 before");
+    let late = "00010000 00000000\n00010055 00000005";
+    refused("00010000 00000000", late, "before memories and seeds are written, got `SPI_SEED_INP`");
     refused("00010000 00000000", "", "SPI_EN_CONF = 0 at the end is missing");
     refused("10040000", "100401ff", "an address within the memory");
     refused("10040008", "1004000c", "the word of neuron pair 2 is missing");
