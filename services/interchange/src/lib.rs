@@ -33,7 +33,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use error::{ExportError, ImportError, Place, Problem};
-pub use federation::{Artifact, Digest};
+pub use federation::{Artifact, Digest, IdError, ModelName};
 use thiserror::Error;
 
 /// A format that models are written in.
