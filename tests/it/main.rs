@@ -6,6 +6,7 @@
 mod bad_input;
 mod crash;
 mod demo;
+mod interchange;
 mod python;
 mod support;
 mod tidy;

@@ -1,5 +1,6 @@
 //! `muster`: the one command people type. Everything it does is done elsewhere; this is the door.
 
+mod model;
 mod print;
 
 use std::process::ExitCode;
@@ -26,6 +27,9 @@ enum Command {
     Node(agent::Args),
     /// Show a fleet that learns: a coordinator and node processes on this machine, one command, a report
     Demo(simulator::demo::Args),
+    /// Take models to other tools and back
+    #[command(subcommand)]
+    Model(model::Command),
 }
 
 /// Exit status when the operating system refuses what every program needs (sysexits.h: EX_OSERR).
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => run(serve(args)),
         Command::Node(args) => agent::run(&args),
         Command::Demo(args) => run(demo(args)),
+        Command::Model(command) => run(model(command)),
     }
 }
 
@@ -81,6 +86,16 @@ async fn demo(args: simulator::demo::Args) -> ExitCode {
     };
     match simulator::demo::run(&args, line, signals.next()).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn model(command: model::Command) -> ExitCode {
+    match model::run(&command).await {
+        Ok(said) => {
+            line(&said);
+            ExitCode::SUCCESS
+        }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

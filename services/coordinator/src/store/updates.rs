@@ -187,7 +187,8 @@ pub(super) async fn members(
     let rows: Vec<(String, Option<Vec<u8>>, Option<i64>)> = sqlx::query_as(
         "SELECT m.node_id, c.payload_digest, c.counted_ms
          FROM json_each(?2) j
-         JOIN cohorts m ON m.round_id = ?1 AND m.node_id = j.value
+         -- CROSS: the few names asked for first, not the whole cohort.
+         CROSS JOIN cohorts m ON m.round_id = ?1 AND m.node_id = j.value
          LEFT JOIN contributions c ON c.round_id = ?1 AND c.node_id = m.node_id",
     )
     .bind(met.key.0)
