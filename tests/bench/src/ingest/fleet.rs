@@ -2,11 +2,12 @@
 //! while one group's round is closed and published the next one's is open.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use federation::{Artifact, Digest, Layout, Tensor};
+use futures_util::TryStreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use serde_json::{Value, json};
@@ -21,8 +22,8 @@ pub(crate) const GROUPS: u32 = 10;
 pub(crate) const GROUP_NODES: u32 = 10_000;
 /// Different payloads. Each node draws one of them.
 pub(crate) const PAYLOADS: usize = 256;
-/// Enrolments under way at once.
-const ENROLLING: u32 = 64;
+/// Calls under way at once.
+const CALLING: u32 = 64;
 
 /// The name of a node.
 pub(crate) fn node_id(group: u32, index: u32) -> String {
@@ -81,35 +82,51 @@ pub(crate) async fn prepare(data_dir: &Path, weights: u32) -> Result<(), String>
     server.stop()
 }
 
+/// Every node asks for work once, as it would after the coordinator was started: only those heard of are drawn.
+pub(crate) async fn ask_all(address: &str) -> Result<(), String> {
+    each_node(address, async |client, group, index| {
+        let request = v1::WaitOrderRequest {
+            node_id: node_id(group, index),
+            ..v1::WaitOrderRequest::default()
+        };
+        client.wait_order(request).await.map(drop)
+    })
+    .await
+}
+
 async fn enrol(address: &str) -> Result<(), String> {
+    each_node(address, async |client, group, index| {
+        let label = v1::Label { key: "group".to_owned(), value: group.to_string() };
+        let id = node_id(group, index);
+        let request = v1::EnrolRequest {
+            public_key: Bytes::copy_from_slice(&Digest::of(id.as_bytes()).0),
+            node_id: id,
+            labels: vec![label],
+            learners: vec!["bench/1".to_owned()],
+        };
+        client.enrol(request).await.map(drop)
+    })
+    .await
+}
+
+/// Makes a call for every node, several at once.
+async fn each_node<C>(address: &str, call: C) -> Result<(), String>
+where
+    C: AsyncFn(&mut FleetServiceClient<Channel>, u32, u32) -> Result<(), tonic::Status>,
+{
     let channel = Channel::from_shared(address.to_owned()).map_err(|error| error.to_string())?;
     let channel = channel.connect().await.map_err(|error| error.to_string())?;
-    let next = Arc::new(AtomicU32::new(0));
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..ENROLLING {
-        let (mut client, next) = (FleetServiceClient::new(channel.clone()), Arc::clone(&next));
-        tasks.spawn(async move {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= GROUPS * GROUP_NODES {
-                    return Ok::<(), tonic::Status>(());
-                }
-                let (group, index) = (number / GROUP_NODES, number % GROUP_NODES);
-                let label = v1::Label { key: "group".to_owned(), value: group.to_string() };
-                let id = node_id(group, index);
-                client
-                    .enrol(v1::EnrolRequest {
-                        public_key: Bytes::copy_from_slice(&Digest::of(id.as_bytes()).0),
-                        node_id: id,
-                        labels: vec![label],
-                        learners: vec!["bench/1".to_owned()],
-                    })
-                    .await?;
+    let next = AtomicU32::new(0);
+    let caller = async || {
+        let mut client = FleetServiceClient::new(channel.clone());
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= GROUPS * GROUP_NODES {
+                return Ok(());
             }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-    }
-    Ok(())
+            call(&mut client, number / GROUP_NODES, number % GROUP_NODES).await?;
+        }
+    };
+    let callers: FuturesUnordered<_> = (0..CALLING).map(|_| caller()).collect();
+    callers.try_collect::<()>().await.map_err(|status: tonic::Status| status.to_string())
 }

@@ -146,7 +146,8 @@ impl Load {
         endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())
     }
 
-    /// Asks for the open round of each group in turn, by its first node, as that node would: one ahead of the load.
+    /// Asks for the open round of each group in turn, by its last node, as that node would: one ahead of the load. The
+    /// last is the one that a round left half full by an earlier load still waits for.
     async fn offer_rounds(self: Arc<Self>) -> Result<(), String> {
         let mut client = FleetServiceClient::new(self.connect().await?);
         for group in (0..GROUPS).cycle() {
@@ -155,7 +156,7 @@ impl Load {
                     return Ok(());
                 }
                 let request = v1::WaitOrderRequest {
-                    node_id: node_id(group, 0),
+                    node_id: node_id(group, GROUP_NODES - 1),
                     wait_ms: 500,
                     ..v1::WaitOrderRequest::default()
                 };

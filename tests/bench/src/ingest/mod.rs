@@ -102,6 +102,7 @@ async fn case(
     options: &Options,
 ) -> Result<Vec<Figure>, String> {
     let server = Server::start(data_dir)?;
+    fleet::ask_all(&server.grpc).await?;
     let pool = payloads(weights as usize);
     let load = Load::new(&server.grpc, pool.clone());
     let driver = tokio::spawn({
