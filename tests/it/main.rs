@@ -7,6 +7,8 @@ mod bad_input;
 mod crash;
 mod demo;
 mod interchange;
+mod kill;
 mod python;
+mod shutdown;
 mod support;
 mod tidy;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use simulator::Rest;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -83,7 +83,18 @@ impl Serve {
 
     /// Starts a coordinator on given addresses and waits until it is ready.
     pub(crate) async fn start_at(data_dir: &Path, http: &str, grpc: &str) -> Self {
-        let mut child = muster()
+        Self::start_by(muster(), data_dir, http, grpc).await
+    }
+
+    /// Starts a coordinator whose log is read when it ends: it must be short.
+    pub(crate) async fn start_logged(data_dir: &Path) -> Self {
+        let mut command = muster();
+        command.stderr(Stdio::piped());
+        Self::start_by(command, data_dir, "127.0.0.1:0", "127.0.0.1:0").await
+    }
+
+    async fn start_by(mut command: Command, data_dir: &Path, http: &str, grpc: &str) -> Self {
+        let mut child = command
             .arg("serve")
             .arg("--data-dir")
             .arg(data_dir)
@@ -126,6 +137,17 @@ impl Serve {
     /// SIGKILL, and waits until it is gone.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
+    }
+
+    /// [`Serve::stop`]; answers with what it logged since the start, if it was started with its log kept.
+    pub(crate) async fn stop_with_log(mut self) -> String {
+        let stderr = self.child.stderr.take();
+        self.stop().await;
+        let mut log = String::new();
+        if let Some(mut stderr) = stderr {
+            stderr.read_to_string(&mut log).await.expect("a log is text");
+        }
+        log
     }
 
     /// SIGTERM, and waits until it has ended well.
