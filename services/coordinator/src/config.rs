@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use federation::limits::RETRY_MS_MAX;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
-
-use crate::orders::RETRY_MS_MAX;
 
 /// What the command line and the environment say: texts, parsed by [`Config::try_from`].
 #[derive(Clone, Debug, clap::Args)]
@@ -48,7 +47,10 @@ pub struct Args {
     /// Largest size of the database, in MiB; 0 for as large as the disk
     #[arg(long, env = "MUSTER_DATABASE_SIZE_MAX_MIB", value_name = "MIB", default_value = "0")]
     pub database_size_max_mib: String,
-    /// Window over which idle nodes spread their next question, in milliseconds
+    /// Most questions for work a second, of the whole fleet: the larger it is, the less often each node is told to ask
+    #[arg(long, env = "MUSTER_ASK_PER_S_MAX", value_name = "N", default_value = "500")]
+    pub ask_per_s_max: String,
+    /// Least window over which idle nodes spread their next question, in milliseconds
     #[arg(long, env = "MUSTER_IDLE_RETRY_MS_MAX", value_name = "MS", default_value = "5000")]
     pub idle_retry_ms_max: String,
 }
@@ -82,7 +84,9 @@ pub struct Config {
     pub tick_ms: u64,
     /// Largest size of the database in MiB; 0 sets no limit.
     pub database_size_max_mib: u32,
-    /// Window over which idle nodes spread their next question.
+    /// Most questions for work a second, of the whole fleet.
+    pub ask_per_s_max: u32,
+    /// Least window over which idle nodes spread their next question.
     pub idle_retry_ms_max: u32,
 }
 
@@ -122,6 +126,7 @@ impl Default for Config {
             shutdown_grace_ms: 20_000,
             tick_ms: 100,
             database_size_max_mib: 0,
+            ask_per_s_max: 500,
             idle_retry_ms_max: 5_000,
         }
     }
@@ -156,6 +161,7 @@ impl Config {
         let ranges = [
             ("--shutdown-grace-ms", self.shutdown_grace_ms, 0, 600_000),
             ("--tick-ms", self.tick_ms, 10, 1_000),
+            ("--ask-per-s-max", self.ask_per_s_max.into(), 1, 100_000),
             ("--idle-retry-ms-max", self.idle_retry_ms_max.into(), 50, RETRY_MS_MAX.into()),
         ];
         for (flag, got, min, max) in ranges {
@@ -203,6 +209,8 @@ impl TryFrom<Args> for Config {
                 number,
             )
             .unwrap_or(default.database_size_max_mib),
+            ask_per_s_max: parse(&mut problems, "--ask-per-s-max", &args.ask_per_s_max, number)
+                .unwrap_or(default.ask_per_s_max),
             idle_retry_ms_max: parse(
                 &mut problems,
                 "--idle-retry-ms-max",
@@ -299,6 +307,7 @@ mod tests {
             ("--tick-ms", "0"),
             ("--shutdown-grace-ms", "-1"),
             ("--database-size-max-mib", "1.5"),
+            ("--ask-per-s-max", "0"),
             ("--idle-retry-ms-max", "99999999"),
         ];
         let joined: Vec<String> =

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use federation::pace::Pace;
 use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalCode, limits};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,8 +29,8 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     /// Whether the last tick could not write.
     pub(crate) failing: AtomicBool,
-    /// Longest an idle node is told to stay away.
-    pub(crate) idle_retry_ms_max: u32,
+    /// How often the fleet may ask.
+    pub(crate) pace: Pace,
 }
 
 /// Whether requests are welcome: what `/readyz` and the gRPC health service say.
@@ -45,7 +46,7 @@ pub(crate) enum Readiness {
 
 impl Core {
     /// A core over an open store, as yet without orders.
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, idle_retry_ms_max: u32) -> Self {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, pace: Pace) -> Self {
         Self {
             store,
             clock,
@@ -54,7 +55,7 @@ impl Core {
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
-            idle_retry_ms_max,
+            pace,
         }
     }
 

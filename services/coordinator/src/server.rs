@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use federation::Clock;
+use federation::pace::Pace;
 use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -57,7 +58,8 @@ impl Coordinator {
         let (http_listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
         let store = start::open_store(&config.data_dir, config.database_size_max_mib).await?;
-        let core = Arc::new(Core::new(store, clock, config.idle_retry_ms_max));
+        let pace = Pace { asks_per_s_max: config.ask_per_s_max, idle_ms: config.idle_retry_ms_max };
+        let core = Arc::new(Core::new(store, clock, pace));
 
         let (health, health_service) = tonic_health::server::health_reporter();
         report_health(&health, Readiness::Ready).await;

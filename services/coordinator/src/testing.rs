@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use federation::pace::Pace;
 use federation::{
-    Answer, Artifact, Candidate, Clock, Cohort, Digest, Enrolment, Layout, Local, Metrics,
-    ModelName, NodeId, Plan, Receipt, RoundRef, Selector, Settled, Strategy, Tensor, Timestamp,
+    Answer, Artifact, Candidate, Clock, Cohort, Digest, Eligibility, Enrolment, Layout, Local,
+    Metrics, ModelName, NodeId, Plan, Receipt, RoundRef, Settled, Strategy, Tensor, Timestamp,
     TrainOrder, Weighting,
 };
 use tempfile::TempDir;
@@ -25,6 +26,16 @@ pub(crate) const WEIGHTS: u32 = 4;
 /// A clock that stands still until told.
 #[derive(Debug)]
 pub(crate) struct StillClock(AtomicU64);
+
+impl StillClock {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(crate) fn advance(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
 
 impl Clock for StillClock {
     fn wall(&self) -> Timestamp {
@@ -46,7 +57,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::over(tempfile::tempdir().unwrap(), Arc::new(StillClock(AtomicU64::new(0))), 0).await
+        Self::over(tempfile::tempdir().unwrap(), Arc::new(StillClock::new()), 0).await
     }
 
     /// The same files, opened again after a stop of `down_ms`: as after a crash, nothing was written at the end.
@@ -58,7 +69,8 @@ impl World {
 
     async fn over(dir: TempDir, clock: Arc<StillClock>, size_max_mib: u32) -> Self {
         let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
-        let core = Arc::new(Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, 5_000));
+        let pace = Pace { asks_per_s_max: 500, idle_ms: 5_000 };
+        let core = Arc::new(Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, pace));
         let rounds = Rounds::new(Arc::clone(&core));
         Self { dir, clock, core, rounds }
     }
@@ -68,7 +80,7 @@ impl World {
     }
 
     pub(crate) fn advance(&self, ms: u64) {
-        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+        self.clock.advance(ms);
     }
 
     /// Ticks until there is nothing more to do.
@@ -117,7 +129,7 @@ impl World {
     }
 
     async fn told(&self, node: &NodeId, awaiting: Option<RoundRef>) -> Told {
-        self.core.wait_order(node, Duration::ZERO, awaiting).await.unwrap().unwrap()
+        self.core.wait_order(node, Duration::ZERO, awaiting, None).await.unwrap().unwrap()
     }
 
     /// Offers an update as the gRPC service does.
@@ -161,7 +173,8 @@ pub(crate) fn plan(goal: u32, rounds: u32) -> Plan {
         strategy: Strategy::FedAvg { server_learning_rate: 0.5, weighting: Weighting::Samples },
         rounds,
         cohort: Cohort {
-            selector: Selector(BTreeMap::from([("task".to_owned(), "navigation".to_owned())])),
+            selector: "task=navigation".parse().unwrap(),
+            eligible: Eligibility::default(),
             goal,
             over_selection_permille: 1_000,
             quorum: goal.div_ceil(2),

@@ -85,8 +85,12 @@ async fn every_call_may_be_repeated_after_a_lost_reply() {
     let (other, other_payload) = update(&orders[1], &nodes[1], 3);
     site.push(&other, &other_payload).await.unwrap();
     let awaited = loop {
-        let request =
-            WaitOrder { node: nodes[0].clone(), wait_ms: 50, awaiting: Some(orders[0].round) };
+        let request = WaitOrder {
+            node: nodes[0].clone(),
+            wait_ms: 50,
+            awaiting: Some(orders[0].round),
+            status: None,
+        };
         let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
         let (_, awaited): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
         if awaited != Some(Settled::Open) {
@@ -190,7 +194,7 @@ async fn other_refusals() {
     assert_eq!(fetch(&mut site, &stranger, orders[0].base).await.unwrap_err(), "unknown_node");
     assert_eq!(fetch(&mut site, &nodes[0], Digest::of(b"x")).await.unwrap_err(), "unknown_version");
 
-    let request = WaitOrder { node: stranger, wait_ms: 0, awaiting: None };
+    let request = WaitOrder { node: stranger, wait_ms: 0, awaiting: None, status: None };
     let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
     let (reply, awaited): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
     assert_eq!((reply.unwrap_err().code.as_str(), awaited), ("unknown_node", None));
@@ -242,7 +246,12 @@ async fn malformed_messages_are_errors_with_a_code() {
     }
     let status = site.fleet.enrol(v1::EnrolRequest::default()).await.unwrap_err();
     is_error(status, Code::InvalidArgument, "malformed");
-    let wait = v1::WaitOrderRequest { node_id: "a".to_owned(), wait_ms: 60_001, awaiting: None };
+    let wait = v1::WaitOrderRequest {
+        node_id: "a".to_owned(),
+        wait_ms: 60_001,
+        awaiting: None,
+        status: None,
+    };
     is_error(site.fleet.wait_order(wait).await.unwrap_err(), Code::InvalidArgument, "malformed");
     let fetch = v1::FetchVersionRequest { node_id: "A".to_owned(), digest: Bytes::new() };
     let Err(status) = site.fleet.fetch_version(fetch).await else { panic!() };
