@@ -1,5 +1,8 @@
 //! Rounds, tick by tick, with a clock that stands still until told.
 
+mod lifecycle;
+mod selection;
+
 use federation::aggregate::{Master, Sum, advance, publish};
 use federation::round::RoundState;
 use federation::{RefusalCode, Selector, Settled};
