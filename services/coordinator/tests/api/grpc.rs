@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
-use federation::{Candidate, Digest, Evaluation, Metrics, NodeId, Settled, TrainOrder};
+use federation::{Candidate, Digest, Evaluation, Metrics, NodeId, NodeStatus, Settled, TrainOrder};
 use proto::convert::{FetchVersion, Order, Reply, VersionPart, WaitOrder};
 use proto::v1;
 use tonic::{Code, Status};
@@ -155,6 +155,60 @@ async fn every_refusal_of_an_update_has_its_code_and_leaves_no_trace() {
     site.push(&last, &last_payload).await.unwrap();
     let (late, late_payload) = update(&orders[1], &nodes[1], 9);
     assert_eq!(site.push(&late, &late_payload).await.unwrap_err(), "update_conflict");
+    site.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_is_drawn_when_it_reports_what_the_run_asks() {
+    let mut site = Site::start().await;
+    let nodes = [site.enrol("a").await, site.enrol("b").await];
+    site.make_model("m").await;
+    let mut plan = plan(1, 1);
+    plan["cohort"]["eligible"] = serde_json::json!({
+        "charging": true, "battery_percent_min": 30, "samples_min": 50,
+        "capacity_min": {"recurrent": 100},
+    });
+    site.make_run("m", plan).await;
+    let mut ask = async |node: &NodeId, status: Option<NodeStatus>, wait_ms| {
+        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status };
+        let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
+        let (reply, _): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
+        reply.unwrap()
+    };
+    let good = NodeStatus {
+        charging: Some(true),
+        idle: None,
+        battery_percent: Some(30),
+        samples: Some(50),
+        capacity: std::sync::Arc::new([("recurrent".to_owned(), 256)].into()),
+    };
+    let empty = NodeStatus { battery_percent: Some(29), ..good.clone() };
+    assert!(matches!(ask(&nodes[0], Some(empty), 0).await, Order::Idle(_)));
+    assert!(matches!(ask(&nodes[0], None, 0).await, Order::Idle(_)));
+    assert!(matches!(ask(&nodes[1], Some(good), 30_000).await, Order::Train(_)));
+    let listed = site.get("/v1/nodes").await.json();
+    assert_eq!(
+        listed["items"][1]["status"],
+        serde_json::json!({
+            "charging": true, "idle": null, "battery_percent": 30, "samples": 50,
+            "capacity": {"recurrent": 256},
+        })
+    );
+    assert_eq!(listed["items"][0]["status"]["charging"], serde_json::Value::Null);
+    assert_eq!(
+        (&listed["items"][0]["turns"], &listed["items"][1]["turns"]),
+        (&0.into(), &1.into())
+    );
+
+    let status = v1::NodeStatus { battery_percent: Some(101), ..v1::NodeStatus::default() };
+    let request = v1::WaitOrderRequest {
+        node_id: "a".to_owned(),
+        wait_ms: 0,
+        awaiting: None,
+        status: Some(status),
+    };
+    let error = site.fleet.wait_order(request).await.unwrap_err();
+    is_error(error, Code::InvalidArgument, "malformed");
     site.running.shutdown().await;
 }
 

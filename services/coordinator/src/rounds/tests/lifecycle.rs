@@ -2,10 +2,10 @@
 
 use federation::limits::ROUNDS_ENDLESS;
 use federation::round::RoundState;
-use federation::{Plan, RefusalCode, RunId, Settled};
+use federation::{Plan, RefusalCode, RoundRef, RunId, Settled};
 
 use crate::orders::Order;
-use crate::store::{Directive, NotDirected, Run, RunState};
+use crate::store::{Directive, NotDirected, Opening, Run, RunState};
 use crate::testing::{World, fleet, plan, update};
 
 async fn direct(world: &World, run: &Run, directive: Directive) -> Result<Run, NotDirected> {
@@ -69,6 +69,59 @@ async fn a_run_can_be_paused_before_its_first_round_and_leaves_its_nodes_to_othe
     assert_eq!(direct(&world, &run, Directive::Resume).await.unwrap().state, RunState::Waiting);
     world.tick().await;
     assert_eq!(world.find_run(&run).await.state, RunState::Running);
+}
+
+#[tokio::test]
+async fn a_paused_run_holds_no_nodes_back_and_wants_none() {
+    let mut world = World::new().await;
+    let nodes = fleet(&world, &["a", "b", "c", "d"]).await;
+    let endless = |goal| {
+        let mut endless = Plan { rounds: ROUNDS_ENDLESS, ..plan(goal, 1) };
+        endless.cohort.quorum = goal;
+        endless
+    };
+    let small = world.run("s", endless(2)).await;
+    let other = world.run("o", endless(2)).await;
+    world.tick().await;
+    let wide = world.run("w", endless(4)).await;
+    world.tick().await;
+    direct(&world, &wide, Directive::Pause).await.unwrap();
+    for run in [&small, &other, &small] {
+        let live = world.find_run(run).await.live.unwrap();
+        let cohort = world.core.store.cohort(live.key).await.unwrap();
+        world.answer(&cohort, |_| 1).await;
+        world.tick().await;
+        let next = world.find_run(run).await.live.expect("nobody holds its nodes back");
+        assert_eq!(next.round.number, live.round.number + 1);
+    }
+    for run in [&small, &other] {
+        direct(&world, run, Directive::Cancel).await.unwrap();
+    }
+    world.serve(2_000).await;
+    let fleet = world.core.presence.fleet();
+    assert_eq!((fleet.wanted, fleet.others), (0, 4));
+    direct(&world, &wide, Directive::Resume).await.unwrap();
+    world.serve(2_000).await;
+    assert_eq!(world.core.presence.fleet().wanted, 4);
+    assert!(matches!(world.ask(&nodes[0]).await, Order::Train(_)));
+}
+
+#[tokio::test]
+async fn a_run_that_was_paused_while_its_cohort_was_drawn_opens_no_round() {
+    let world = World::new().await;
+    let nodes = fleet(&world, &["a"]).await;
+    let run = world.run("m", plan(1, 1)).await;
+    let round = RoundRef { run: run.id, number: 1, attempt: 1 };
+    let opening = Opening { round, weights: 4, cohort: nodes.clone() };
+    let now = federation::Clock::wall(&*world.clock);
+    let open = async || world.core.store.open_round(opening.clone(), now).await.unwrap();
+    direct(&world, &run, Directive::Pause).await.unwrap();
+    assert_eq!(open().await, None);
+    direct(&world, &run, Directive::Resume).await.unwrap();
+    assert!(open().await.is_some());
+    assert_eq!(open().await, None, "it is open already");
+    let turns = world.core.store.node(nodes[0].clone()).await.unwrap().unwrap().turns;
+    assert_eq!(turns.count, 1, "what did not open was nobody's turn");
 }
 
 #[tokio::test]

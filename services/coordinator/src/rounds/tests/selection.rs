@@ -7,7 +7,7 @@ use federation::limits::ROUNDS_ENDLESS;
 use federation::{NodeId, NodeStatus, Plan};
 
 use crate::orders::Order;
-use crate::store::{Run, RunState};
+use crate::store::{Node, Run, RunState};
 use crate::testing::{World, enrolment, fleet, plan, reproducible};
 
 /// The cohort of a run's open round; empty when it has none.
@@ -249,4 +249,33 @@ async fn no_node_is_in_two_cohorts_not_even_a_named_one() {
     assert!(shared > 3, "rounds of several runs were open at once");
     let named = world.find_run(&runs[1]).await;
     assert!(named.rounds_published >= 2 && named.reproducible, "{named:?}");
+}
+
+#[tokio::test]
+async fn a_large_fleet_is_told_to_come_back_at_a_bounded_rate() {
+    let mut world = World::new().await;
+    let [asks] = fleet(&world, &["asks"]).await.try_into().unwrap();
+    let template = world.core.store.node(asks.clone()).await.unwrap().unwrap();
+    for i in 0..10_000 {
+        let id = format!("n{i}").parse().unwrap();
+        world.core.presence.admit(Node { id, ..template.clone() }, &*world.clock);
+    }
+    let retry = async |world: &World| match world.ask(&asks).await {
+        Order::Idle(idle) => idle.retry_after_ms,
+        Order::Train(order) => panic!("{order:?}"),
+    };
+    assert!(retry(&world).await <= 5_000, "nobody has counted them yet");
+    let mut times = BTreeSet::new();
+    for _ in 0..20 {
+        world.serve(1_000).await;
+        times.insert(retry(&world).await);
+    }
+    assert!(times.iter().all(|ms| (10_000..=30_002).contains(ms)), "{times:?}");
+    assert!(times.len() > 15, "another time at each question: {times:?}");
+    // A run that wants this node alone has it come back within seconds.
+    let mut only = reproducible(&[asks.clone(), "unknown".parse().unwrap()], 1);
+    only.cohort.selector = "no=such".parse().unwrap();
+    world.run("m", only).await;
+    world.serve(2_000).await;
+    assert!(retry(&world).await < 10_000);
 }
