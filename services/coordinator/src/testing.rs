@@ -67,6 +67,16 @@ impl World {
         Self::over(self.dir, self.clock, size_max_mib).await
     }
 
+    /// The same files with another pace.
+    pub(crate) async fn at_pace(self, pace: Pace) -> Self {
+        self.core.store.close().await;
+        let store = Store::open(&self.file(), 0).await.unwrap();
+        let core = Core::new(store, Arc::clone(&self.clock) as Arc<dyn Clock>, pace);
+        let core = Arc::new(core);
+        let rounds = Rounds::new(Arc::clone(&core));
+        Self { core, rounds, ..self }
+    }
+
     async fn over(dir: TempDir, clock: Arc<StillClock>, size_max_mib: u32) -> Self {
         let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
         let pace = Pace { asks_per_s_max: 500, idle_ms: 5_000 };

@@ -97,8 +97,10 @@ fn the_fleet_is_counted_by_what_runs_want() {
     assert_eq!(presence.fleet(), Fleet { wanted: 0, others: 10 });
     let mut named = run("half=none");
     named.plan.cohort.nodes = vec!["node-000009".parse().unwrap()];
-    presence.count(&[run("half=a"), run("half"), named], &clock);
-    assert_eq!(presence.fleet(), Fleet { wanted: 10, others: 0 });
+    presence.count(&[run("half=a"), named], &clock);
+    assert_eq!(presence.fleet(), Fleet { wanted: 6, others: 4 });
+    presence.count(&[run("half=a"), run("half")], &clock);
+    assert_eq!(presence.fleet(), Fleet { wanted: 10, others: 0 }, "wanted twice is one node");
     presence.count(&[run("half=a")], &clock);
     assert_eq!(presence.fleet(), Fleet { wanted: 5, others: 5 });
     clock.advance(PRESENT_MS + 1);

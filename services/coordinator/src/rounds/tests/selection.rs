@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use federation::limits::ROUNDS_ENDLESS;
+use federation::pace::Pace;
 use federation::{NodeId, NodeStatus, Plan};
 
 use crate::orders::Order;
@@ -278,4 +279,22 @@ async fn a_large_fleet_is_told_to_come_back_at_a_bounded_rate() {
     world.run("m", only).await;
     world.serve(2_000).await;
     assert!(retry(&world).await < 10_000);
+}
+
+#[tokio::test]
+async fn a_node_that_was_told_to_stay_away_for_long_is_present_until_it_is_due() {
+    let mut world = World::new().await.at_pace(Pace { asks_per_s_max: 1, idle_ms: 5_000 }).await;
+    let names: Vec<String> = (0..400).map(|i| format!("n{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let nodes = fleet(&world, &names).await;
+    world.tick().await;
+    let Order::Idle(idle) = world.ask(&nodes[0]).await else { panic!("there is no run") };
+    assert!((200_000..=600_000).contains(&idle.retry_after_ms), "{idle:?}");
+    world.advance(idle.retry_after_ms.into());
+    let cohort = plan(1, 1).cohort;
+    let present =
+        |world: &World| world.core.presence.candidates(&cohort, "reckon/1", &*world.clock).len();
+    assert_eq!(present(&world), 1, "the others were not heard of for as long");
+    world.advance(60_000);
+    assert_eq!(present(&world), 0);
 }
