@@ -6,9 +6,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use federation::limits::LEARNERS_MAX;
 use federation::limits::{
-    ARTIFACT_BYTES_MAX, ATTEMPTS_MAX, CAPACITIES_MAX, CHUNK_BYTES, DEADLINE_MS_MAX, EPOCHS_MAX,
-    LABELS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX, SCHEDULE_MAX, STATUS_COUNT_MAX, WAIT_MS_MAX,
-    WEIGHTS_MAX,
+    ARTIFACT_BYTES_MAX, ATTEMPT_NUMBER_MAX, CAPACITIES_MAX, CHUNK_BYTES, DEADLINE_MS_MAX,
+    EPOCHS_MAX, LABELS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX, SCHEDULE_MAX, STATUS_COUNT_MAX,
+    WAIT_MS_MAX, WEIGHTS_MAX,
 };
 use federation::{
     Candidate, Enrolment, Evaluation, NodeId, Receipt, RoundRef, Settled, TrainOrder,
@@ -143,7 +143,7 @@ fn rounds() {
             ("round", |m| m.round = 0),
             ("round", |m| m.round = ROUND_NUMBER_MAX + 1),
             ("attempt", |m| m.attempt = 0),
-            ("attempt", |m| m.attempt = ATTEMPTS_MAX + 1),
+            ("attempt", |m| m.attempt = ATTEMPT_NUMBER_MAX + 1),
         ],
     );
     accepts::<v1::RoundRef, RoundRef>(
@@ -152,7 +152,7 @@ fn rounds() {
             |m| *m = v1::RoundRef { run_id: 1, round: 1, attempt: 1 },
             |m| {
                 let run_id = (1 << 63) - 1;
-                *m = v1::RoundRef { run_id, round: ROUND_NUMBER_MAX, attempt: ATTEMPTS_MAX };
+                *m = v1::RoundRef { run_id, round: ROUND_NUMBER_MAX, attempt: ATTEMPT_NUMBER_MAX };
             },
         ],
     );
@@ -226,7 +226,7 @@ fn orders() {
             ("round", |m| m.round = None),
             ("round.run_id", |m| m.round.as_mut().unwrap().run_id = 0),
             ("round.round", |m| m.round.as_mut().unwrap().round = ROUND_NUMBER_MAX + 1),
-            ("round.attempt", |m| m.round.as_mut().unwrap().attempt = ATTEMPTS_MAX + 1),
+            ("round.attempt", |m| m.round.as_mut().unwrap().attempt = ATTEMPT_NUMBER_MAX + 1),
             ("model", |m| m.model = "Cue".to_owned()),
             ("base_version", |m| m.base_version = 0),
             ("base_digest", |m| m.base_digest = short()),

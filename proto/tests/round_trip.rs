@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use federation::limits::{
-    ATTEMPTS_MAX, DEADLINE_MS_MAX, EPOCHS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX, STATUS_COUNT_MAX,
-    WAIT_MS_MAX,
+    ATTEMPT_NUMBER_MAX, DEADLINE_MS_MAX, EPOCHS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX,
+    STATUS_COUNT_MAX, WAIT_MS_MAX,
 };
 use federation::{
     Answer, Candidate, Digest, Enrolment, Evaluation, Idle, LocalWork, Metrics, NodeStatus,
@@ -47,7 +47,7 @@ fn digest() -> impl Strategy<Value = Digest> {
 }
 
 fn round() -> impl Strategy<Value = RoundRef> {
-    (1..=RUN_MAX, 1..=ROUND_NUMBER_MAX, 1..=ATTEMPTS_MAX)
+    (1..=RUN_MAX, 1..=ROUND_NUMBER_MAX, 1..=ATTEMPT_NUMBER_MAX)
         .prop_map(|(run, number, attempt)| RoundRef { run: RunId(run), number, attempt })
 }
 

@@ -37,7 +37,7 @@ pub struct RoundRef {
     /// The round of the run; from 1, at most 2,147,483,647.
     #[prost(uint32, tag = "2")]
     pub round: u32,
-    /// The attempt at the round; from 1, at most 1,000.
+    /// The attempt at the round; from 1, at most 2,147,483,647.
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
 }
@@ -159,7 +159,8 @@ pub mod wait_order_response {
 /// Nothing to do now.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Idle {
-    /// When to ask again, in milliseconds from now; spread over the fleet.
+    /// When to ask again, in milliseconds from now: at most 600,000, which is 10 minutes. Spread over the fleet, and another
+    /// time at each question.
     #[prost(uint32, tag = "1")]
     pub retry_after_ms: u32,
 }

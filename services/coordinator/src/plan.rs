@@ -114,10 +114,11 @@ impl TryFrom<PlanBody> for Plan {
         let StrategyBody { name: StrategyName::FedAvg, server_learning_rate, weighting } = strategy;
         let LocalBody { samples, epochs, evaluate_samples, schedule } = local;
         let mut problems = Vec::new();
-        let (cohort, named) = cohort.parse(reproducible, &mut problems);
+        let (cohort, named) = cohort.parse(reproducible, continuous, &mut problems);
         let rounds = rounds(count, continuous).unwrap_or_else(|problem| {
             problems.push(problem);
-            limits::ROUNDS_MAX
+            // Either is fit for the rest of the check.
+            if continuous { limits::ROUNDS_ENDLESS } else { limits::ROUNDS_MAX }
         });
         let weighting = match weighting {
             WeightingBody::Samples => Weighting::Samples,
@@ -226,6 +227,7 @@ mod tests {
             assert!(plan.is_continuous());
             let body = serde_json::to_value(PlanBody::from(&plan)).unwrap();
             assert_eq!((&body["rounds"], &body["continuous"]), (&Value::Null, &true.into()));
+            assert_eq!(body["cohort"]["attempts_max"], Value::Null, "it tries for ever");
             assert_eq!(parse(&body.to_string()).unwrap(), plan);
         }
         for wrong in [

@@ -50,8 +50,12 @@ pub const ROUNDS_MAX: u32 = 1_000_000;
 pub const ROUNDS_ENDLESS: u32 = u32::MAX;
 /// Highest number of a round, in a run that never ends by itself: 68 years of a round a second.
 pub const ROUND_NUMBER_MAX: u32 = (1 << 31) - 1;
-/// Most attempts at one round before the run fails.
+/// Most attempts at one round that a plan can set before the run fails.
 pub const ATTEMPTS_MAX: u32 = 1_000;
+/// What a continuous plan sets instead for a run that tries each round again for ever.
+pub const ATTEMPTS_ENDLESS: u32 = u32::MAX;
+/// Highest number of an attempt, in a run that tries for ever; as with rounds.
+pub const ATTEMPT_NUMBER_MAX: u32 = ROUND_NUMBER_MAX;
 /// Most local passes over the samples of one order.
 pub const EPOCHS_MAX: u32 = 1_000;
 /// Shortest deadline of a round, in milliseconds of serving.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::eligibility::Eligibility;
 use crate::id::{NodeId, excerpt};
 use crate::limits::{
-    ATTEMPTS_MAX, DEADLINE_MS_MAX, DEADLINE_MS_MIN, EPOCHS_MAX, LEARNER_BYTES_MAX,
-    OVER_SELECTION_PERMILLE_MAX, ROUNDS_ENDLESS, ROUNDS_MAX, SAMPLES_MAX, SCHEDULE_MAX,
-    SERVER_LEARNING_RATE_MAX, UPDATES_MAX,
+    ATTEMPTS_ENDLESS, ATTEMPTS_MAX, DEADLINE_MS_MAX, DEADLINE_MS_MIN, EPOCHS_MAX,
+    LEARNER_BYTES_MAX, OVER_SELECTION_PERMILLE_MAX, ROUNDS_ENDLESS, ROUNDS_MAX, SAMPLES_MAX,
+    SCHEDULE_MAX, SERVER_LEARNING_RATE_MAX, UPDATES_MAX,
 };
 use crate::order::LocalWork;
 use crate::selector::Selector;
@@ -78,7 +78,7 @@ pub struct Cohort {
     pub quorum: u32,
     /// Milliseconds of serving until the deadline.
     pub deadline_ms: u64,
-    /// Attempts at one round before the run fails.
+    /// Attempts at one round before the run fails; [`ATTEMPTS_ENDLESS`], in a continuous run, for no end of them.
     pub attempts_max: u32,
     /// The nodes a reproducible run waits for; empty otherwise.
     pub nodes: Vec<NodeId>,
@@ -165,6 +165,8 @@ impl Plan {
         let local = &self.local;
         let claimed = u64::from(local.samples) * u64::from(local.epochs);
         let rounds = if self.is_continuous() { ROUNDS_MAX } else { self.rounds };
+        let tries_on = self.is_continuous() && cohort.attempts_max == ATTEMPTS_ENDLESS;
+        let attempts = if tries_on { ATTEMPTS_MAX } else { cohort.attempts_max };
         let ranges = [
             ("rounds", u64::from(rounds), 1, u64::from(ROUNDS_MAX)),
             ("samples_max", u64::from(self.samples_max), 1, u64::from(SAMPLES_MAX)),
@@ -177,7 +179,7 @@ impl Plan {
             ),
             ("cohort.quorum", u64::from(cohort.quorum), 1, u64::from(cohort.goal)),
             ("cohort.deadline_ms", cohort.deadline_ms, DEADLINE_MS_MIN, DEADLINE_MS_MAX),
-            ("cohort.attempts_max", u64::from(cohort.attempts_max), 1, u64::from(ATTEMPTS_MAX)),
+            ("cohort.attempts_max", u64::from(attempts), 1, u64::from(ATTEMPTS_MAX)),
             ("local.samples", u64::from(local.samples), 1, u64::from(SAMPLES_MAX)),
             ("local.epochs", u64::from(local.epochs), 1, u64::from(EPOCHS_MAX)),
             (

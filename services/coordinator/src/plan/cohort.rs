@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use federation::{Cohort, Eligibility, NodeId, PlanProblem, Selector, SelectorError};
+use federation::{Cohort, Eligibility, NodeId, PlanProblem, Selector, SelectorError, limits};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,8 +17,8 @@ pub(super) struct CohortBody {
     over_selection: Option<f64>,
     quorum: u32,
     deadline_ms: u64,
-    #[serde(default = "attempts_max_default")]
-    attempts_max: u32,
+    /// 3, or no end of them in a continuous plan, where not given.
+    attempts_max: Option<u32>,
     #[serde(default)]
     nodes: Vec<String>,
 }
@@ -51,8 +51,9 @@ impl Default for SelectBody {
     }
 }
 
-fn attempts_max_default() -> u32 {
-    3
+/// Attempts at one round where a plan does not say.
+fn attempts_max_default(continuous: bool) -> u32 {
+    if continuous { limits::ATTEMPTS_ENDLESS } else { 3 }
 }
 
 /// Over-selection where a plan does not say, in thousandths.
@@ -65,6 +66,7 @@ impl CohortBody {
     pub(super) fn parse(
         self,
         reproducible: bool,
+        continuous: bool,
         problems: &mut Vec<PlanProblem>,
     ) -> (Cohort, bool) {
         let Self {
@@ -109,7 +111,7 @@ impl CohortBody {
                 .map_or_else(|| over_selection_default(reproducible), permille),
             quorum,
             deadline_ms,
-            attempts_max,
+            attempts_max: attempts_max.unwrap_or_else(|| attempts_max_default(continuous)),
             nodes: names,
         };
         (cohort, named)
@@ -146,7 +148,7 @@ impl From<&Cohort> for CohortBody {
             over_selection: Some(f64::from(*over_selection_permille) / 1000.0),
             quorum: *quorum,
             deadline_ms: *deadline_ms,
-            attempts_max: *attempts_max,
+            attempts_max: (*attempts_max != limits::ATTEMPTS_ENDLESS).then_some(*attempts_max),
             nodes: nodes.iter().map(|node| node.as_str().to_owned()).collect(),
         }
     }
@@ -187,7 +189,7 @@ mod tests {
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         let body: CohortBody = serde_json::from_value(body).unwrap();
         let mut problems = Vec::new();
-        let (cohort, _) = body.parse(false, &mut problems);
+        let (cohort, _) = body.parse(false, false, &mut problems);
         if problems.is_empty() { Ok(cohort) } else { Err(problems) }
     }
 

@@ -1,6 +1,6 @@
 //! Pause, resume, cancel.
 
-use federation::limits::ROUNDS_ENDLESS;
+use federation::limits::{ATTEMPTS_ENDLESS, ROUNDS_ENDLESS};
 use federation::round::RoundState;
 use federation::{Plan, RefusalCode, RoundRef, RunId, Settled};
 
@@ -231,4 +231,25 @@ async fn what_is_over_stays_over() {
         let refused = direct(&world, &run, Directive::Cancel).await.unwrap_err();
         assert_eq!(refused, NotDirected::UnknownRun);
     }
+}
+
+#[tokio::test]
+async fn a_continuous_run_tries_again_for_ever_unless_its_plan_says_how_often() {
+    let mut world = World::new().await;
+    let nodes = fleet(&world, &["a", "b", "c", "d"]).await;
+    let mut endless = Plan { rounds: ROUNDS_ENDLESS, ..plan(2, 1) };
+    let limited = world.run("l", endless.clone()).await;
+    endless.cohort.attempts_max = ATTEMPTS_ENDLESS;
+    let run = world.run("m", endless).await;
+    for _ in 0..6 {
+        for node in &nodes {
+            world.ask(node).await;
+        }
+        world.serve(10_000).await;
+    }
+    assert_eq!(world.find_run(&limited).await.state, RunState::Failed);
+    let now = world.find_run(&run).await;
+    assert_eq!((now.state, now.rounds_published), (RunState::Running, 0));
+    assert!(now.live.unwrap().round.attempt > 4);
+    assert_eq!(now.plan.cohort.attempts_max, ATTEMPTS_ENDLESS);
 }
