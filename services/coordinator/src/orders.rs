@@ -111,7 +111,7 @@ impl Core {
         let order = loop {
             let posted = board.borrow_and_update().clone();
             if let Some(order) = self.find_order(&posted, node, &mut counted).await? {
-                break Order::Train(order);
+                break Some(order);
             }
             let changed = tokio::select! {
                 biased;
@@ -120,10 +120,14 @@ impl Core {
                 changed = board.changed() => changed.is_ok(),
             };
             if !changed {
-                break Order::Idle(self.idle(&posted, node));
+                break None;
             }
         };
         self.presence.touch(node, &*self.clock);
+        let order = match order {
+            Some(order) => Order::Train(order),
+            None => Order::Idle(self.idle(node)),
+        };
         // Read after the order was found, so that a node never learns of a new round before the fate of the last.
         let awaited = match awaiting {
             Some(round) => Some(self.store.settled(round, node.clone()).await?),
@@ -151,7 +155,8 @@ impl Core {
         Ok(None)
     }
 
-    fn idle(&self, board: &Board, node: &NodeId) -> Idle {
+    fn idle(&self, node: &NodeId) -> Idle {
+        let board = self.board.borrow().clone();
         let wants = |run: &Wanted| {
             let Wanted { learner, plan } = run;
             plan.cohort.nodes.contains(node) || self.presence.suits(node, &plan.cohort, learner)

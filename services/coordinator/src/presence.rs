@@ -19,15 +19,15 @@ use federation::{Clock, Cohort, NodeId, NodeStatus, Timestamp, eligible, limits}
 use crate::orders::Wanted;
 use crate::store::{Node, Turns};
 
-/// How long a node's way to us may take on a slow line, in milliseconds.
-const SLOW_LINE_MS: u64 = 30_000;
+/// How much later than due a node may be heard of: the longest pause after a failed call, as long again at its own work,
+/// and half a minute for a slow line.
+const LATE_MS: u64 = 90_000;
 
-/// How long a node counts as present after it was heard of: the longest wait for an order, a minute at its own work,
-/// and a slow line. A node that was told to stay away for longer counts until it should be back.
-const PRESENT_MS: u64 = limits::WAIT_MS_MAX as u64 + 60_000 + SLOW_LINE_MS;
+/// A node that is due within this time is at hand, as good as one that waits.
+const NEAR_MS: u64 = 5_000;
 
 /// How old the written time of a node's last sign of life may get before it is written again.
-const SEEN_STALE_MS: u32 = 30_000;
+const SEEN_STALE_MS: u16 = 30_000;
 
 /// Most nodes whose times are written at once. The rest waits for the next time.
 const SEEN_WRITES_MAX: usize = 1_000;
@@ -57,12 +57,14 @@ struct Profile {
 struct Present {
     profile: Arc<Profile>,
     status: NodeStatus,
-    /// By the monotonic clock: until when it counts as present.
-    until_ms: u64,
+    /// By the monotonic clock: when it should be heard of again.
+    due_ms: u64,
     seen: Timestamp,
-    /// How much older the written time of its last sign of life is.
-    unwritten_ms: u32,
     turns: u32,
+    /// How much older the written time of its last sign of life is.
+    unwritten_ms: u16,
+    /// Whether it was told to stay away until it is due.
+    away: bool,
     last_turn: u64,
 }
 
@@ -85,10 +87,11 @@ impl Presence {
                 let mut present = Present {
                     profile,
                     status: NodeStatus::default(),
-                    until_ms: 0,
+                    due_ms: 0,
                     seen: Timestamp(seen_ms),
-                    unwritten_ms: 0,
                     turns: count,
+                    unwritten_ms: 0,
+                    away: false,
                     last_turn: last,
                 };
                 present.heard(clock);
@@ -117,9 +120,9 @@ impl Presence {
 
     /// A known node was told to stay away for so long.
     pub(crate) fn away(&self, node: &NodeId, retry_ms: u32, clock: &dyn Clock) {
-        let until_ms = clock.monotonic_ms() + u64::from(retry_ms) + SLOW_LINE_MS;
         if let Some(present) = self.lock().nodes.get_mut(node) {
-            present.until_ms = present.until_ms.max(until_ms);
+            present.due_ms = clock.monotonic_ms() + u64::from(retry_ms);
+            present.away = true;
         }
     }
 
@@ -149,7 +152,7 @@ impl Presence {
         let now_ms = clock.monotonic_ms();
         let mut wish = Wish::new(cohort, learner);
         let known = self.lock();
-        let present = known.nodes.iter().filter(|(_, node)| node.until_ms >= now_ms);
+        let present = known.nodes.iter().filter(|(_, node)| node.is_present(now_ms));
         let suitable = present.filter(|(_, node)| wish.suits(node));
         let standby = |(id, node): (&NodeId, &Present)| Standby {
             node: id.clone(),
@@ -157,6 +160,18 @@ impl Presence {
             turns: node.turns,
         };
         suitable.map(standby).collect()
+    }
+
+    /// Leaves the nodes at hand in `free`, if there are `size` of them: a round that has the choice need not wait for
+    /// nodes that were told to stay away.
+    pub(crate) fn prefer_near(&self, free: &mut Vec<Standby>, size: usize, clock: &dyn Clock) {
+        let now_ms = clock.monotonic_ms();
+        let known = self.lock();
+        let near =
+            |one: &Standby| known.nodes.get(&one.node).is_none_or(|node| node.is_near(now_ms));
+        if free.iter().filter(|one| near(one)).count() >= size {
+            free.retain(near);
+        }
     }
 
     /// Whether a cohort may be drawn from this node for `learner`.
@@ -175,7 +190,7 @@ impl Presence {
         let mut wishes: Vec<_> = runs.iter().map(wish).collect();
         let mut known = self.lock();
         let mut fleet = Fleet::default();
-        for (id, node) in known.nodes.iter().filter(|(_, node)| node.until_ms >= now_ms) {
+        for (id, node) in known.nodes.iter().filter(|(_, node)| node.is_present(now_ms)) {
             let wanted =
                 wishes.iter_mut().any(|(named, wish)| named.contains(id) || wish.suits(node));
             let count = if wanted { &mut fleet.wanted } else { &mut fleet.others };
@@ -221,10 +236,19 @@ impl Present {
     /// It was heard of now.
     fn heard(&mut self, clock: &dyn Clock) {
         let now = clock.wall();
-        let later_ms = u32::try_from(now.0.saturating_sub(self.seen.0)).unwrap_or(u32::MAX);
+        let later_ms = u16::try_from(now.0.saturating_sub(self.seen.0)).unwrap_or(u16::MAX);
         self.unwritten_ms = self.unwritten_ms.saturating_add(later_ms);
         self.seen = now;
-        self.until_ms = self.until_ms.max(clock.monotonic_ms() + PRESENT_MS);
+        self.due_ms = clock.monotonic_ms() + u64::from(limits::WAIT_MS_MAX);
+        self.away = false;
+    }
+
+    fn is_present(&self, now_ms: u64) -> bool {
+        self.due_ms.saturating_add(LATE_MS) >= now_ms
+    }
+
+    fn is_near(&self, now_ms: u64) -> bool {
+        !self.away || self.due_ms <= now_ms.saturating_add(NEAR_MS)
     }
 }
 

@@ -273,6 +273,7 @@ impl Rounds {
             now_ms.saturating_sub(since_ms) >= GATHER_MS
         };
         if gathered {
+            self.core.presence.prefer_near(&mut free, cohort.size(), &*self.core.clock);
             return Ok(Some(draw::cohort(plan.seed, run.round, &free, cohort.size())));
         }
         let needed = if enough(all.len(), cohort.goal) { cohort.goal } else { cohort.quorum };

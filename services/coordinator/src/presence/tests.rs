@@ -72,14 +72,41 @@ fn a_node_counts_until_it_should_have_been_heard_of() {
     presence.admit(far.clone(), &clock);
     presence.away(&far.id, limits::RETRY_MS_MAX, &clock);
     let there = || presence.candidates(&cohort(""), LEARNER, &clock).len();
-    clock.advance(PRESENT_MS);
+    let wait_ms = u64::from(limits::WAIT_MS_MAX);
+    clock.advance(wait_ms + LATE_MS);
     assert_eq!(there(), 2);
     clock.advance(1);
     assert_eq!(there(), 1);
     assert!(presence.touch(&near.id, &clock) && !presence.touch(&"x".parse().unwrap(), &clock));
     assert_eq!(there(), 2);
-    clock.advance(u64::from(limits::RETRY_MS_MAX) + SLOW_LINE_MS - PRESENT_MS);
+    clock.advance(u64::from(limits::RETRY_MS_MAX) - wait_ms - 1);
+    assert_eq!(there(), 1, "the far one is late, the near one gone");
+    clock.advance(1);
     assert_eq!(there(), 0);
+}
+
+#[test]
+fn with_a_choice_nodes_that_were_told_to_stay_away_are_left_alone() {
+    let (presence, clock) = (Presence::default(), StillClock::new());
+    for i in 0..10 {
+        presence.admit(node(i, &[]), &clock);
+    }
+    let far: NodeId = "node-000003".parse().unwrap();
+    presence.away(&far, 60_000, &clock);
+    presence.away(&"node-000004".parse().unwrap(), 5_000, &clock);
+    let left = |size| {
+        let mut free = presence.candidates(&cohort(""), LEARNER, &clock);
+        presence.prefer_near(&mut free, size, &clock);
+        assert_eq!(free.iter().any(|one| one.node == far), free.len() == 10);
+        free.len()
+    };
+    assert_eq!((left(9), left(10)), (9, 10), "without the choice all are taken");
+    clock.advance(55_000);
+    assert_eq!(left(9), 10, "it is due soon");
+    presence.away(&far, 60_000, &clock);
+    assert_eq!(left(1), 9);
+    presence.touch(&far, &clock);
+    assert_eq!(left(1), 10, "it is back");
 }
 
 #[test]
@@ -103,7 +130,7 @@ fn the_fleet_is_counted_by_what_runs_want() {
     assert_eq!(presence.fleet(), Fleet { wanted: 10, others: 0 }, "wanted twice is one node");
     presence.count(&[run("half=a")], &clock);
     assert_eq!(presence.fleet(), Fleet { wanted: 5, others: 5 });
-    clock.advance(PRESENT_MS + 1);
+    clock.advance(u64::from(limits::WAIT_MS_MAX) + LATE_MS + 1);
     presence.count(&[run("half=a")], &clock);
     assert_eq!(presence.fleet(), Fleet::default());
 }

@@ -295,6 +295,36 @@ async fn a_node_that_was_told_to_stay_away_for_long_is_present_until_it_is_due()
     let present =
         |world: &World| world.core.presence.candidates(&cohort, "reckon/1", &*world.clock).len();
     assert_eq!(present(&world), 1, "the others were not heard of for as long");
-    world.advance(60_000);
+    world.advance(90_001);
     assert_eq!(present(&world), 0);
+}
+
+#[tokio::test]
+async fn a_round_with_a_choice_takes_nodes_at_hand() {
+    let mut world = World::new().await.at_pace(Pace { asks_per_s_max: 1, idle_ms: 5_000 }).await;
+    let nodes = fleet(&world, &["a", "b", "c", "d", "e", "f", "g", "h"]).await;
+    for i in 0..400 {
+        world.enrol(&format!("n{i}")).await;
+    }
+    world.tick().await;
+    for node in &nodes[..4] {
+        world.ask(node).await;
+    }
+    for size in [4, 6] {
+        let mut run = plan(size, 1);
+        run.cohort.selector = "task=navigation,few".parse().unwrap();
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            labelled(&world, name, &[("few", "1")]).await;
+        }
+        for node in &nodes[..4] {
+            world.ask(node).await;
+        }
+        let run = world.run(&format!("m{size}"), run).await;
+        world.tick().await;
+        let drawn = cohort(&world, &run).await;
+        let away = drawn.iter().filter(|node| nodes[..4].contains(node)).count();
+        assert_eq!((drawn.len(), away), if size == 4 { (4, 0) } else { (6, 4) }, "{drawn:?}");
+        world.answer(&drawn, |_| 1).await;
+        world.tick().await;
+    }
 }
