@@ -9,6 +9,7 @@
 //! | `EnrolRequest` | [`federation::Enrolment`] |
 //! | `EnrolResponse`, `Enrolled` | [`Answer`] out, [`Reply`] in, of [`federation::NodeId`] |
 //! | `WaitOrderRequest` | [`WaitOrder`] |
+//! | `NodeStatus`, `Capacity` | [`federation::NodeStatus`] |
 //! | `WaitOrderResponse` | ([`Answer`] out, [`Reply`] in, of [`Order`]; what became of the awaited round) |
 //! | `FetchVersionRequest` | [`FetchVersion`] |
 //! | `FetchVersionResponse` | [`Answer`] out, [`Reply`] in, of [`VersionPart`] |
@@ -29,6 +30,7 @@ mod order;
 mod parse;
 mod refusal;
 mod round;
+mod status;
 mod update;
 mod version;
 

@@ -6,8 +6,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use federation::limits::LEARNERS_MAX;
 use federation::limits::{
-    ARTIFACT_BYTES_MAX, ATTEMPTS_MAX, CHUNK_BYTES, DEADLINE_MS_MAX, EPOCHS_MAX, LABELS_MAX,
-    ROUNDS_MAX, SAMPLES_MAX, SCHEDULE_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
+    ARTIFACT_BYTES_MAX, ATTEMPT_NUMBER_MAX, CAPACITIES_MAX, CHUNK_BYTES, DEADLINE_MS_MAX,
+    EPOCHS_MAX, LABELS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX, SCHEDULE_MAX, STATUS_COUNT_MAX,
+    WAIT_MS_MAX, WEIGHTS_MAX,
 };
 use federation::{
     Candidate, Enrolment, Evaluation, NodeId, Receipt, RoundRef, Settled, TrainOrder,
@@ -74,6 +75,15 @@ fn register(name: &str) -> v1::Register {
     v1::Register { name: name.to_owned(), value: 1 }
 }
 
+fn size(name: &str, value: u64) -> v1::Capacity {
+    v1::Capacity { name: name.to_owned(), value }
+}
+
+/// The status that the sample has.
+fn status(message: &mut v1::WaitOrderRequest) -> &mut v1::NodeStatus {
+    message.status.as_mut().unwrap()
+}
+
 #[test]
 fn enrolments() {
     rejects::<v1::EnrolRequest, Enrolment>(
@@ -131,9 +141,9 @@ fn rounds() {
             ("run_id", |m| m.run_id = 0),
             ("run_id", |m| m.run_id = 1 << 63),
             ("round", |m| m.round = 0),
-            ("round", |m| m.round = ROUNDS_MAX + 1),
+            ("round", |m| m.round = ROUND_NUMBER_MAX + 1),
             ("attempt", |m| m.attempt = 0),
-            ("attempt", |m| m.attempt = ATTEMPTS_MAX + 1),
+            ("attempt", |m| m.attempt = ATTEMPT_NUMBER_MAX + 1),
         ],
     );
     accepts::<v1::RoundRef, RoundRef>(
@@ -142,7 +152,7 @@ fn rounds() {
             |m| *m = v1::RoundRef { run_id: 1, round: 1, attempt: 1 },
             |m| {
                 let run_id = (1 << 63) - 1;
-                *m = v1::RoundRef { run_id, round: ROUNDS_MAX, attempt: ATTEMPTS_MAX };
+                *m = v1::RoundRef { run_id, round: ROUND_NUMBER_MAX, attempt: ATTEMPT_NUMBER_MAX };
             },
         ],
     );
@@ -163,6 +173,36 @@ fn waits() {
     accepts::<v1::WaitOrderRequest, WaitOrder>(
         samples::wait_order(),
         &[|m| m.wait_ms = 0, |m| m.wait_ms = WAIT_MS_MAX, |m| m.awaiting = None],
+    );
+    let told = WaitOrder { status: Some(samples::status()), ..samples::wait_order() };
+    rejects::<v1::WaitOrderRequest, WaitOrder>(
+        told.clone(),
+        &[
+            ("status.battery_percent", |m| status(m).battery_percent = Some(101)),
+            ("status.battery_percent", |m| status(m).battery_percent = Some(u32::MAX)),
+            ("status.samples", |m| status(m).samples = Some(STATUS_COUNT_MAX + 1)),
+            ("status.capacity", |m| {
+                status(m).capacity = numbered(CAPACITIES_MAX + 1, |name| size(&name, 1));
+            }),
+            ("status.capacity.name", |m| status(m).capacity = vec![size("", 1)]),
+            ("status.capacity.name", |m| status(m).capacity = vec![size("Recurrent", 1)]),
+            ("status.capacity.name", |m| status(m).capacity = vec![size("b", 1), size("a", 1)]),
+            ("status.capacity.name", |m| status(m).capacity = vec![size("a", 1), size("a", 1)]),
+            ("status.capacity.value", |m| status(m).capacity = vec![size("a", u64::MAX)]),
+        ],
+    );
+    accepts::<v1::WaitOrderRequest, WaitOrder>(
+        told,
+        &[
+            |m| m.status = None,
+            |m| m.status = Some(v1::NodeStatus::default()),
+            |m| status(m).battery_percent = Some(0),
+            |m| status(m).battery_percent = Some(100),
+            |m| status(m).samples = Some(0),
+            |m| {
+                status(m).capacity = numbered(CAPACITIES_MAX, |name| size(&name, STATUS_COUNT_MAX));
+            },
+        ],
     );
     rejects::<v1::WaitOrderResponse, (Reply<Order>, Option<Settled>)>(
         (Ok(Order::Train(samples::train_order())), Some(Settled::Open)),
@@ -185,8 +225,8 @@ fn orders() {
         &[
             ("round", |m| m.round = None),
             ("round.run_id", |m| m.round.as_mut().unwrap().run_id = 0),
-            ("round.round", |m| m.round.as_mut().unwrap().round = ROUNDS_MAX + 1),
-            ("round.attempt", |m| m.round.as_mut().unwrap().attempt = ATTEMPTS_MAX + 1),
+            ("round.round", |m| m.round.as_mut().unwrap().round = ROUND_NUMBER_MAX + 1),
+            ("round.attempt", |m| m.round.as_mut().unwrap().attempt = ATTEMPT_NUMBER_MAX + 1),
             ("model", |m| m.model = "Cue".to_owned()),
             ("base_version", |m| m.base_version = 0),
             ("base_digest", |m| m.base_digest = short()),

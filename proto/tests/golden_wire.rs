@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use federation::{Idle, Refusal, RefusalCode, Settled};
+use federation::{Idle, NodeStatus, Refusal, RefusalCode, Settled};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use proto::convert::{Order, UpdatePart, VersionPart, WaitOrder};
@@ -19,8 +19,8 @@ use proto::{FILE_DESCRIPTOR_SET, v1};
 
 mod samples;
 use samples::{
-    candidate, chunk, enrolment, evaluation, fetch_version, node, receipt, round, train_order,
-    version_header, wait_order,
+    candidate, chunk, enrolment, evaluation, fetch_version, node, receipt, round, status,
+    train_order, version_header, wait_order,
 };
 
 /// Checks vectors and remembers which.
@@ -117,6 +117,21 @@ fn order_vectors(vectors: &mut Vectors) {
     let first = WaitOrder { wait_ms: 0, awaiting: None, ..wait_order() };
     vectors.check::<v1::WaitOrderRequest>("wait_order_request", wait_order());
     vectors.check::<v1::WaitOrderRequest>("wait_order_request.first", first);
+    let told = WaitOrder { status: Some(status()), ..wait_order() };
+    vectors.check::<v1::WaitOrderRequest>("wait_order_request.status", told);
+    let silent = WaitOrder { status: Some(NodeStatus::default()), ..wait_order() };
+    vectors.check::<v1::WaitOrderRequest>("wait_order_request.status_empty", silent);
+    vectors.check::<v1::NodeStatus>("node_status", status());
+    let none = NodeStatus {
+        charging: Some(false),
+        idle: Some(false),
+        battery_percent: Some(0),
+        samples: Some(0),
+        capacity: Default::default(),
+    };
+    vectors.check::<v1::NodeStatus>("node_status.zeros", none);
+    let size = v1::Capacity { name: "recurrent".to_owned(), value: 256 };
+    vectors.check::<v1::Capacity>("capacity", size);
     vectors.check::<v1::TrainOrder>("train_order", train_order());
     let register = v1::Register { name: "SPI_LR_P_WINP".to_owned(), value: 128 };
     vectors.check::<v1::Register>("register", register);

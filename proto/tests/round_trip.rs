@@ -6,11 +6,12 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use federation::limits::{
-    ATTEMPTS_MAX, DEADLINE_MS_MAX, EPOCHS_MAX, ROUNDS_MAX, SAMPLES_MAX, WAIT_MS_MAX,
+    ATTEMPT_NUMBER_MAX, DEADLINE_MS_MAX, EPOCHS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX,
+    STATUS_COUNT_MAX, WAIT_MS_MAX,
 };
 use federation::{
-    Answer, Candidate, Digest, Enrolment, Evaluation, Idle, LocalWork, Metrics, Receipt, Refusal,
-    RefusalCode, RoundRef, RunId, Settled, TrainOrder, VersionNumber,
+    Answer, Candidate, Digest, Enrolment, Evaluation, Idle, LocalWork, Metrics, NodeStatus,
+    Receipt, Refusal, RefusalCode, RoundRef, RunId, Settled, TrainOrder, VersionNumber,
 };
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::select;
@@ -46,11 +47,8 @@ fn digest() -> impl Strategy<Value = Digest> {
 }
 
 fn round() -> impl Strategy<Value = RoundRef> {
-    (1..=RUN_MAX, 1..=ROUNDS_MAX, 1..=ATTEMPTS_MAX).prop_map(|(run, number, attempt)| RoundRef {
-        run: RunId(run),
-        number,
-        attempt,
-    })
+    (1..=RUN_MAX, 1..=ROUND_NUMBER_MAX, 1..=ATTEMPT_NUMBER_MAX)
+        .prop_map(|(run, number, attempt)| RoundRef { run: RunId(run), number, attempt })
 }
 
 fn chunk() -> impl Strategy<Value = Bytes> {
@@ -125,6 +123,21 @@ fn order() -> impl Strategy<Value = Order> {
     prop_oneof![train_order().prop_map(Order::Train), idle]
 }
 
+fn status() -> impl Strategy<Value = NodeStatus> {
+    let count = || 0..=STATUS_COUNT_MAX;
+    let capacity = prop::collection::btree_map("[a-z0-9][a-z0-9._-]{0,62}", count(), 0..=16);
+    let flags = any::<(Option<bool>, Option<bool>)>();
+    (flags, prop::option::of(0..=100_u8), prop::option::of(count()), capacity).prop_map(
+        |((charging, idle), battery_percent, samples, capacity)| NodeStatus {
+            charging,
+            idle,
+            battery_percent,
+            samples,
+            capacity: capacity.into(),
+        },
+    )
+}
+
 fn settled() -> impl Strategy<Value = Option<Settled>> {
     use Settled::{Abandoned, Open, Published, Unknown};
     prop_oneof![Just(None), select(vec![Open, Published, Abandoned, Unknown]).prop_map(Some)]
@@ -178,10 +191,11 @@ proptest! {
         node in name(),
         wait_ms in 0..=WAIT_MS_MAX,
         awaiting in prop::option::of(round()),
+        status in prop::option::of(status()),
         answer in answer(order()),
         settled in settled(),
     ) {
-        let request = WaitOrder { node, wait_ms, awaiting };
+        let request = WaitOrder { node, wait_ms, awaiting, status };
         prop_assert_eq!(send::<v1::WaitOrderRequest, WaitOrder>(request.clone()), request);
         let got: (Reply<Order>, _) = send::<v1::WaitOrderResponse, _>((answer.clone(), settled));
         prop_assert_eq!(got, (heard(answer), settled));

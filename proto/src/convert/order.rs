@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use federation::limits::{
     DEADLINE_MS_MAX, EPOCHS_MAX, SAMPLES_MAX, SCHEDULE_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
 };
-use federation::{Answer, Idle, LocalWork, NodeId, RoundRef, Settled, TrainOrder, VersionNumber};
+use federation::{
+    Answer, Idle, LocalWork, NodeId, NodeStatus, RoundRef, Settled, TrainOrder, VersionNumber,
+};
 
 use super::parse::{Malformed, digest, digest_bytes, excerpt, name, within, word};
 use super::refusal::{Reply, either};
@@ -22,6 +24,8 @@ pub struct WaitOrder {
     pub wait_ms: u32,
     /// The last round for which the node holds a receipt and does not know yet what became of it.
     pub awaiting: Option<RoundRef>,
+    /// How the node is doing.
+    pub status: Option<NodeStatus>,
 }
 
 /// What a node gets when it asks for work.
@@ -36,19 +40,25 @@ pub enum Order {
 impl TryFrom<v1::WaitOrderRequest> for WaitOrder {
     type Error = Malformed;
     fn try_from(message: v1::WaitOrderRequest) -> Result<Self, Malformed> {
-        let v1::WaitOrderRequest { node_id, wait_ms, awaiting } = message;
+        let v1::WaitOrderRequest { node_id, wait_ms, awaiting, status } = message;
         Ok(Self {
             node: name("node_id", &node_id)?,
             wait_ms: within("wait_ms", wait_ms, 0..=WAIT_MS_MAX)?,
             awaiting: RoundField::AWAITING.optional(awaiting)?,
+            status: status.map(NodeStatus::try_from).transpose()?,
         })
     }
 }
 
 impl From<WaitOrder> for v1::WaitOrderRequest {
     fn from(request: WaitOrder) -> Self {
-        let WaitOrder { node, wait_ms, awaiting } = request;
-        Self { node_id: node.to_string(), wait_ms, awaiting: awaiting.map(Into::into) }
+        let WaitOrder { node, wait_ms, awaiting, status } = request;
+        Self {
+            node_id: node.to_string(),
+            wait_ms,
+            awaiting: awaiting.map(Into::into),
+            status: status.map(Into::into),
+        }
     }
 }
 

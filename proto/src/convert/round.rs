@@ -1,6 +1,6 @@
 //! References to rounds, and what became of them.
 
-use federation::limits::{ATTEMPTS_MAX, ROUNDS_MAX};
+use federation::limits::{ATTEMPT_NUMBER_MAX, ROUND_NUMBER_MAX};
 use federation::{RoundRef, RunId, Settled};
 
 use super::parse::{Malformed, within};
@@ -43,8 +43,8 @@ impl RoundField {
         let Some(v1::RoundRef { run_id, round, attempt }) = message else { return Ok(None) };
         Ok(Some(RoundRef {
             run: RunId(within(self.run_id, run_id, 1..=RUN_MAX)?),
-            number: within(self.round, round, 1..=ROUNDS_MAX)?,
-            attempt: within(self.attempt, attempt, 1..=ATTEMPTS_MAX)?,
+            number: within(self.round, round, 1..=ROUND_NUMBER_MAX)?,
+            attempt: within(self.attempt, attempt, 1..=ATTEMPT_NUMBER_MAX)?,
         }))
     }
 

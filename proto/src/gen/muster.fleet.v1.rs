@@ -34,10 +34,10 @@ pub struct RoundRef {
     /// The run; from 1, at most 2^63 - 1.
     #[prost(uint64, tag = "1")]
     pub run_id: u64,
-    /// The round of the run; from 1, at most 1,000,000.
+    /// The round of the run; from 1, at most 2,147,483,647.
     #[prost(uint32, tag = "2")]
     pub round: u32,
-    /// The attempt at the round; from 1, at most 1,000.
+    /// The attempt at the round; from 1, at most 2,147,483,647.
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
 }
@@ -86,7 +86,7 @@ pub struct Enrolled {
     pub node_id: ::prost::alloc::string::String,
 }
 /// A node asks for work.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WaitOrderRequest {
     /// The node.
     #[prost(string, tag = "1")]
@@ -97,6 +97,38 @@ pub struct WaitOrderRequest {
     /// The last round for which the node holds a receipt and does not know yet what became of it.
     #[prost(message, optional, tag = "3")]
     pub awaiting: ::core::option::Option<RoundRef>,
+    /// How the node is doing. Absent: it reports nothing.
+    #[prost(message, optional, tag = "4")]
+    pub status: ::core::option::Option<NodeStatus>,
+}
+/// How a node is doing at the time of its question. Runs may ask for any of it; to them, what is absent is not so.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NodeStatus {
+    /// Whether it is on external power.
+    #[prost(bool, optional, tag = "1")]
+    pub charging: ::core::option::Option<bool>,
+    /// Whether its owner leaves it alone.
+    #[prost(bool, optional, tag = "2")]
+    pub idle: ::core::option::Option<bool>,
+    /// Charge of its battery, in percent: 0 to 100.
+    #[prost(uint32, optional, tag = "3")]
+    pub battery_percent: ::core::option::Option<u32>,
+    /// Samples at hand to learn from: at most 8,796,093,022,208, which is 2^43; an endless source reports that.
+    #[prost(uint64, optional, tag = "4")]
+    pub samples: ::core::option::Option<u64>,
+    /// Sizes of its chip, by name, strictly ascending: at most 16.
+    #[prost(message, repeated, tag = "5")]
+    pub capacity: ::prost::alloc::vec::Vec<Capacity>,
+}
+/// One size of a node's chip. The learner says what it counts; the coordinator compares names and numbers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Capacity {
+    /// A name, for example `recurrent`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many there are: at most 2^43.
+    #[prost(uint64, tag = "2")]
+    pub value: u64,
 }
 /// The answer to WaitOrderRequest.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -127,7 +159,8 @@ pub mod wait_order_response {
 /// Nothing to do now.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Idle {
-    /// When to ask again, in milliseconds from now; spread over the fleet.
+    /// When to ask again, in milliseconds from now: at most 600,000, which is 10 minutes. Spread over the fleet, and another
+    /// time at each question.
     #[prost(uint32, tag = "1")]
     pub retry_after_ms: u32,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use federation::{
-    Candidate, Digest, Enrolment, Evaluation, LocalWork, Metrics, NodeId, Receipt, RoundRef, RunId,
-    TrainOrder, VersionNumber,
+    Candidate, Digest, Enrolment, Evaluation, LocalWork, Metrics, NodeId, NodeStatus, Receipt,
+    RoundRef, RunId, TrainOrder, VersionNumber,
 };
 use proto::convert::{FetchVersion, VersionHeader, WaitOrder};
 
@@ -43,7 +43,18 @@ pub(crate) fn enrolment() -> Enrolment {
 }
 
 pub(crate) fn wait_order() -> WaitOrder {
-    WaitOrder { node: node(), wait_ms: 60_000, awaiting: Some(round()) }
+    WaitOrder { node: node(), wait_ms: 60_000, awaiting: Some(round()), status: None }
+}
+
+pub(crate) fn status() -> NodeStatus {
+    let size = |(name, value): (&str, u64)| (name.to_owned(), value);
+    NodeStatus {
+        charging: Some(true),
+        idle: Some(false),
+        battery_percent: Some(87),
+        samples: Some(1 << 43),
+        capacity: std::sync::Arc::new([("recurrent", 256), ("outputs", 16)].map(size).into()),
+    }
 }
 
 pub(crate) fn train_order() -> TrainOrder {

@@ -46,6 +46,12 @@ pub struct Args {
         verbatim_doc_comment
     )]
     pub data: String,
+    /// File in which the device says how it is doing, read at each question for work.
+    ///
+    /// Lines of KEY=VALUE: `charging=true`, `idle=true`, `battery_percent=87`, `samples=1200`,
+    /// `capacity.recurrent=128`. Runs may ask for any of it; what the file does not say counts as not so.
+    #[arg(long, env = "MUSTER_STATUS_FILE", value_name = "FILE", verbatim_doc_comment)]
+    pub status_file: Option<PathBuf>,
     /// Talk to a coordinator on another machine although the connection is not encrypted.
     #[arg(long, env = "MUSTER_INSECURE")]
     pub insecure: bool,
@@ -82,6 +88,8 @@ pub struct Settings {
     pub labels: BTreeMap<String, String>,
     /// What it learns from.
     pub data: DataSpec,
+    /// Where the device says how it is doing.
+    pub status_file: Option<PathBuf>,
 }
 
 /// One thing that is wrong with the settings.
@@ -158,9 +166,14 @@ impl Args {
             wrong("log_invalid", "--log", message);
         }
         match (coordinator, data) {
-            (Some(coordinator), Some(data)) if problems.is_empty() => {
-                Ok(Settings { coordinator, state: self.state.clone(), name, labels, data })
-            }
+            (Some(coordinator), Some(data)) if problems.is_empty() => Ok(Settings {
+                coordinator,
+                state: self.state.clone(),
+                name,
+                labels,
+                data,
+                status_file: self.status_file.clone(),
+            }),
             _ => Err(AgentError::Config(problems)),
         }
     }

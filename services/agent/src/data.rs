@@ -13,6 +13,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 
 use federation::TrainOrder;
+use federation::limits::STATUS_COUNT_MAX;
 use reckon::Event;
 use tasks::aer::{AerError, Reader};
 use tasks::navigation::{self, Stream};
@@ -145,6 +146,17 @@ impl Source {
             DataSpec::Recording(spec) => record(spec)?,
         };
         Ok(Self { kind })
+    }
+
+    /// How many samples there are to learn from; of an endless source, the most that can be said.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        match &self.kind {
+            Kind::Navigation { .. } => STATUS_COUNT_MAX,
+            Kind::Recording { training, .. } => {
+                u64::try_from(training.len()).expect("a length fits 64 bits")
+            }
+        }
     }
 
     /// Channels and classes that occur in the samples.
@@ -339,6 +351,7 @@ mod tests {
         let held_out = source.sample(Part::HeldOut, 0, &mut buffers.1);
         assert_ne!(training.events, held_out.events);
         assert_eq!((source.held_out(7), source.shape()), (7, (40, 2)));
+        assert_eq!(source.samples(), STATUS_COUNT_MAX);
     }
 
     #[test]
@@ -356,7 +369,7 @@ mod tests {
     fn a_recording_is_shared_held_out_and_cycled() {
         let dir = tempfile::tempdir().unwrap();
         let source = recording(&dir, ",part=0/2,holdout=1").unwrap();
-        assert_eq!(source.held_out(10), 1);
+        assert_eq!((source.held_out(10), source.samples()), (1, 2));
         assert_eq!(addresses(&source, Part::HeldOut, 0..1), [4]);
         let draw = source.draw(&order(1, 1, 5));
         let mut seen = addresses(&source, Part::Training, (0..4).map(|i| draw.index(i)));

@@ -19,6 +19,13 @@ use thiserror::Error;
 /// The learner's id.
 pub const LEARNER: &str = "reckon/1";
 
+/// How large a network this node's chip holds, for runs that ask.
+#[must_use]
+pub fn capacity() -> BTreeMap<String, u64> {
+    let sizes = [("inputs", 256), ("recurrent", 256), ("outputs", 16)];
+    sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect()
+}
+
 /// A network's weights, row by row, a row per presynaptic neuron, without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights<'a> {

@@ -15,7 +15,9 @@ pub const BACKOFF_MS_MAX: u64 = 30_000;
 /// Shortest pause when the coordinator says that there is nothing to do, in milliseconds.
 pub const IDLE_MS_MIN: u64 = 10;
 /// Longest pause that the coordinator can ask for, in milliseconds: a wrong number must not silence a node for days.
-pub const IDLE_MS_MAX: u64 = 600_000;
+pub const IDLE_MS_MAX: u64 = federation::limits::RETRY_MS_MAX as u64;
+/// Largest status file that is read, in bytes: many times what all its keys take.
+pub const STATUS_BYTES_MAX: u64 = 16 << 10;
 /// Times an evaluation is reported before the node goes on without: it is worth less than the round.
 pub const REPORT_TRIES_MAX: u32 = 4;
 /// Times a payload that arrived damaged is sent again before the update is dropped.

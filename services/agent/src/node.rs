@@ -32,8 +32,9 @@ use crate::error::AgentError;
 use crate::files::StateDir;
 use crate::identity::Identity;
 use crate::journal::Journal;
-use crate::learner::LEARNER;
+use crate::learner::{self, LEARNER};
 use crate::limits::{DAMAGED_TRIES_MAX, IDLE_MS_MAX, IDLE_MS_MIN, ORDER_WAIT_MS};
+use crate::status::Reporter;
 use crate::train::Evaluated;
 use crate::uplink::{Asked, Order, Refused, Retry, Uplink, UplinkError};
 
@@ -56,6 +57,7 @@ pub struct Node {
     journal: Journal,
     cache: Cache,
     compute: Compute,
+    reporter: Reporter,
     backoff: Backoff,
     phase: Phase,
     /// Counts the asks, so that every awaited round has its turn.
@@ -107,6 +109,8 @@ impl Node {
         let identity = Identity::open(&state, entropy)?;
         let id = settings.name.clone().unwrap_or_else(|| identity.name());
         let source = Source::open(&settings.data, identity.number())?;
+        let file = settings.status_file.clone();
+        let reporter = Reporter::new(source.samples(), learner::capacity(), file);
         Ok(Self {
             enrolment: Enrolment {
                 public_key: identity.public_key(),
@@ -119,6 +123,7 @@ impl Node {
             journal: Journal::open(state.path())?,
             cache: Cache::open(state.path()).map_err(unusable)?,
             compute: Compute::new(source, placement).map_err(AgentError::Start)?,
+            reporter,
             backoff: Backoff::new(identity.number()),
             phase: Phase::Enrol,
             asks: 0,
@@ -176,7 +181,8 @@ impl Node {
         let awaiting =
             self.journal.awaiting().nth(self.asks % self.journal.awaiting().len().max(1));
         self.asks = self.asks.wrapping_add(1);
-        let asked = match self.uplink.wait_order(&self.id, ORDER_WAIT_MS, awaiting).await {
+        let status = self.reporter.read();
+        let asked = match self.uplink.wait_order(&self.id, ORDER_WAIT_MS, awaiting, status).await {
             Ok(Ok(asked)) => asked,
             Ok(Err(refused)) => return self.turned_away(&refused),
             Err(error) => return self.failed(&error),

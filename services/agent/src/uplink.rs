@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
-use federation::{Candidate, Digest, Enrolment, Evaluation, NodeId, Receipt, RoundRef, Settled};
+use federation::{
+    Candidate, Digest, Enrolment, Evaluation, NodeId, NodeStatus, Receipt, RoundRef, Settled,
+};
 use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
@@ -140,7 +142,7 @@ impl Uplink {
         call.parse(call.made(self.client.clone().enrol(request)).await?)
     }
 
-    /// Asks for work and waits for it up to `wait_ms`.
+    /// Asks for work and waits for it up to `wait_ms`; says how the node is doing.
     ///
     /// # Errors
     /// [`UplinkError`] when there is no answer.
@@ -149,10 +151,11 @@ impl Uplink {
         node: &NodeId,
         wait_ms: u32,
         awaiting: Option<RoundRef>,
+        status: NodeStatus,
     ) -> Result<Reply<Asked>, UplinkError> {
         let call = Call { name: "wait for an order", ms: CALL_MS_MAX + u64::from(wait_ms) };
-        let request =
-            v1::WaitOrderRequest::from(WaitOrder { node: node.clone(), wait_ms, awaiting });
+        let request = WaitOrder { node: node.clone(), wait_ms, awaiting, status: Some(status) };
+        let request = v1::WaitOrderRequest::from(request);
         let message = call.made(self.client.clone().wait_order(request)).await?;
         let (reply, awaited): (Reply<Order>, Option<Settled>) = call.parse(message)?;
         Ok(reply.map(|order| Asked { order, awaited }))

@@ -7,12 +7,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use federation::limits::RETRY_MS_MAX;
+use federation::pace::Pace;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
 use crate::commit::GroupLimits;
 use crate::core::Limits;
-use crate::orders::RETRY_MS_MAX;
 
 /// What the command line and the environment say: texts, parsed by [`Config::try_from`].
 #[derive(Clone, Debug, clap::Args)]
@@ -51,7 +52,10 @@ pub struct Args {
     /// Largest size of the database, in MiB; 0 for as large as the disk
     #[arg(long, env = "MUSTER_DATABASE_SIZE_MAX_MIB", value_name = "MIB", default_value = "0")]
     pub database_size_max_mib: String,
-    /// Window over which idle nodes spread their next question, in milliseconds
+    /// Most questions for work a second, of the whole fleet: the larger it is, the less often each node is told to ask
+    #[arg(long, env = "MUSTER_ASK_PER_S_MAX", value_name = "N", default_value = "500")]
+    pub ask_per_s_max: String,
+    /// Least window over which idle nodes spread their next question, in milliseconds
     #[arg(long, env = "MUSTER_IDLE_RETRY_MS_MAX", value_name = "MS", default_value = "5000")]
     pub idle_retry_ms_max: String,
     /// Most updates counted in one transaction
@@ -100,7 +104,9 @@ pub struct Config {
     pub tick_ms: u64,
     /// Largest size of the database in MiB; 0 sets no limit.
     pub database_size_max_mib: u32,
-    /// Window over which idle nodes spread their next question.
+    /// Most questions for work a second, of the whole fleet.
+    pub ask_per_s_max: u32,
+    /// Least window over which idle nodes spread their next question.
     pub idle_retry_ms_max: u32,
     /// Most updates counted in one transaction.
     pub group_updates_max: u32,
@@ -150,6 +156,7 @@ impl Default for Config {
             shutdown_grace_ms: 20_000,
             tick_ms: 100,
             database_size_max_mib: 0,
+            ask_per_s_max: 500,
             idle_retry_ms_max: 5_000,
             group_updates_max: 256,
             group_kib_max: 8_192,
@@ -189,6 +196,7 @@ impl Config {
         let ranges = [
             ("--shutdown-grace-ms", self.shutdown_grace_ms, 0, 600_000),
             ("--tick-ms", self.tick_ms, 10, 1_000),
+            ("--ask-per-s-max", self.ask_per_s_max.into(), 1, 100_000),
             ("--idle-retry-ms-max", self.idle_retry_ms_max.into(), 50, RETRY_MS_MAX.into()),
             ("--group-updates-max", self.group_updates_max.into(), 1, 65_536),
             ("--group-kib-max", self.group_kib_max.into(), 1, 1 << 20),
@@ -216,7 +224,7 @@ impl Config {
                 queue_max: size(self.queue_updates_max),
             },
             payloads_kib_max: size(self.payloads_mib_max).saturating_mul(1024),
-            idle_retry_ms_max: self.idle_retry_ms_max,
+            pace: Pace { asks_per_s_max: self.ask_per_s_max, idle_ms: self.idle_retry_ms_max },
         }
     }
 }
@@ -257,6 +265,8 @@ impl TryFrom<Args> for Config {
                 number,
             )
             .unwrap_or(default.database_size_max_mib),
+            ask_per_s_max: parse(&mut problems, "--ask-per-s-max", &args.ask_per_s_max, number)
+                .unwrap_or(default.ask_per_s_max),
             idle_retry_ms_max: parse(
                 &mut problems,
                 "--idle-retry-ms-max",
@@ -378,6 +388,7 @@ mod tests {
             ("--tick-ms", "0"),
             ("--shutdown-grace-ms", "-1"),
             ("--database-size-max-mib", "1.5"),
+            ("--ask-per-s-max", "0"),
             ("--idle-retry-ms-max", "99999999"),
             ("--group-updates-max", "0"),
             ("--group-kib-max", "x"),

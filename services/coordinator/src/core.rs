@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use federation::pace::Pace;
 use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalCode, limits};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -33,8 +34,8 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     /// Whether the last tick could not write.
     pub(crate) failing: AtomicBool,
-    /// Longest an idle node is told to stay away.
-    pub(crate) idle_retry_ms_max: u32,
+    /// How often the fleet may ask.
+    pub(crate) pace: Pace,
 }
 
 /// What a core is made with.
@@ -44,8 +45,8 @@ pub(crate) struct Limits {
     pub(crate) groups: GroupLimits,
     /// Most memory for payloads, in KiB.
     pub(crate) payloads_kib_max: usize,
-    /// Longest an idle node is told to stay away.
-    pub(crate) idle_retry_ms_max: u32,
+    /// How often the fleet may ask.
+    pub(crate) pace: Pace,
 }
 
 /// Whether requests are welcome: what `/readyz` and the gRPC health service say.
@@ -77,7 +78,7 @@ impl Core {
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
-            idle_retry_ms_max: limits.idle_retry_ms_max,
+            pace: limits.pace,
         };
         (core, updates)
     }

@@ -27,6 +27,7 @@ impl Members {
     }
 
     /// The members, by name.
+    #[cfg(test)]
     pub(crate) fn names(&self) -> &[NodeId] {
         &self.names
     }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use federation::{
-    Answer, Digest, Idle, ModelName, NodeId, Plan, RoundRef, Settled, TrainOrder, VersionNumber,
-    draw,
+    Answer, Digest, Idle, ModelName, NodeId, NodeStatus, Plan, RoundRef, Settled, TrainOrder,
+    VersionNumber, draw,
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -18,18 +18,12 @@ use crate::core::Core;
 use crate::members::Members;
 use crate::store::{RoundKey, StoreError};
 
-/// Longest that a node can be told to stay away; the configured window ends here.
-pub(crate) const RETRY_MS_MAX: u32 = 60_000;
-
-/// Shortest and longest time after which a node asks again that takes part in a run: its next order may be near.
-const RETRY_SOON_MS: (u32, u32) = (50, 500);
-
 /// The orders to be had.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     /// Rounds that take updates, the oldest first.
     pub(crate) rounds: BTreeMap<RoundKey, Arc<OpenRound>>,
-    /// Runs that are not over, whose next round may want a node.
+    /// Runs that go on, whose next round may want a node.
     pub(crate) runs: Vec<Wanted>,
 }
 
@@ -114,22 +108,24 @@ impl OpenRound {
 }
 
 impl Core {
-    /// Waits up to `wait` for an order for `node`. Shutdown ends the wait at once.
+    /// Waits up to `wait` for an order for `node`, which is as `status` says. Shutdown ends the wait at once.
     pub(crate) async fn wait_order(
         &self,
         node: &NodeId,
         wait: Duration,
         awaiting: Option<RoundRef>,
+        status: Option<NodeStatus>,
     ) -> Result<Answer<Told>, StoreError> {
         if let Err(refusal) = self.hear(node).await? {
             return Ok(Err(refusal));
         }
+        self.presence.report(node, status.unwrap_or_default());
         let until = Instant::now() + wait;
         let mut board = self.board.subscribe();
         let order = loop {
             let posted = board.borrow_and_update().clone();
             if let Some(order) = self.find_order(&posted, node).await? {
-                break Order::Train(order);
+                break Some(order);
             }
             let changed = tokio::select! {
                 biased;
@@ -138,10 +134,14 @@ impl Core {
                 changed = board.changed() => changed.is_ok(),
             };
             if !changed {
-                break Order::Idle(self.idle(&posted, node));
+                break None;
             }
         };
         self.presence.touch(node, &*self.clock);
+        let order = match order {
+            Some(order) => Order::Train(order),
+            None => Order::Idle(self.idle(node)),
+        };
         // Read after the order was found, so that a node never learns of a new round before the fate of the last.
         let awaited = match awaiting {
             Some(round) => Some(self.store.settled(round, node.clone()).await?),
@@ -168,42 +168,16 @@ impl Core {
         Ok(None)
     }
 
-    fn idle(&self, board: &Board, node: &NodeId) -> Idle {
-        let wanted = |run: &Wanted| {
-            run.plan.cohort.nodes.contains(node)
-                || self.presence.suits(node, &run.plan.cohort.selector, &run.learner)
+    fn idle(&self, node: &NodeId) -> Idle {
+        let board = self.board.borrow().clone();
+        let wants = |run: &Wanted| {
+            let Wanted { learner, plan } = run;
+            plan.cohort.nodes.contains(node) || self.presence.suits(node, &plan.cohort, learner)
         };
-        let (least, most) = if board.runs.iter().any(wanted) {
-            RETRY_SOON_MS
-        } else {
-            (RETRY_SOON_MS.0, self.idle_retry_ms_max.max(RETRY_SOON_MS.0))
-        };
-        Idle { retry_after_ms: spread(node, least, most) }
-    }
-}
-
-/// A number from `least` to `most` that is this node's own, so that a fleet spreads evenly.
-fn spread(node: &NodeId, least: u32, most: u32) -> u32 {
-    let [a, b, c, d, ..] = Digest::of(node.as_str().as_bytes()).0;
-    let share = u64::from(u32::from_le_bytes([a, b, c, d]));
-    let width = u64::from(most - least) + 1;
-    least + u32::try_from((share * width) >> 32).expect("a 32-bit share of a 33-bit width fits")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn a_fleet_spreads_over_its_window() {
-        let at = |i: u32| spread(&format!("node-{i}").parse().unwrap(), 50, 5_000);
-        let times: BTreeSet<u32> = (0..1_000).map(at).collect();
-        assert!(times.len() > 800 && times.iter().all(|ms| (50..=5_000).contains(ms)));
-        assert_eq!(at(7), at(7));
-        let node: NodeId = "n".parse().unwrap();
-        assert_eq!(spread(&node, 50, 50), 50);
-        assert!(spread(&node, 0, u32::MAX) > 0);
+        let wanted = board.runs.iter().any(wants);
+        let window = self.pace.window(self.presence.fleet(), wanted);
+        let retry_after_ms = window.retry_ms(node, self.clock.monotonic_ms());
+        self.presence.away(node, retry_after_ms, &*self.clock);
+        Idle { retry_after_ms }
     }
 }

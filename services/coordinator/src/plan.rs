@@ -1,18 +1,25 @@
 //! A plan as JSON: the same in a request, in an answer and in the database.
 
+mod cohort;
+
 use std::collections::BTreeMap;
 
-use federation::{
-    Cohort, Local, NodeId, Plan, PlanProblem, ScheduleStep, Selector, Strategy, Weighting, limits,
-};
+use federation::{Local, Plan, PlanProblem, ScheduleStep, Strategy, Weighting, limits};
 use serde::{Deserialize, Serialize};
+
+use self::cohort::CohortBody;
 
 /// A plan. Unknown fields are refused: a misspelt field is a different experiment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanBody {
     strategy: StrategyBody,
-    rounds: u32,
+    /// How many; absent or null in a continuous plan.
+    #[serde(default)]
+    rounds: Option<u32>,
+    /// Whether the run never ends by itself.
+    #[serde(default)]
+    continuous: bool,
     cohort: CohortBody,
     local: LocalBody,
     #[serde(default = "samples_max_default")]
@@ -45,22 +52,6 @@ enum WeightingBody {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CohortBody {
-    #[serde(default)]
-    select: BTreeMap<String, String>,
-    goal: u32,
-    /// 1.3, or 1 in a reproducible plan, where not given.
-    over_selection: Option<f64>,
-    quorum: u32,
-    deadline_ms: u64,
-    #[serde(default = "attempts_max_default")]
-    attempts_max: u32,
-    #[serde(default)]
-    nodes: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct LocalBody {
     samples: u32,
     #[serde(default = "epochs_default")]
@@ -78,21 +69,31 @@ struct StepBody {
     registers: BTreeMap<String, u32>,
 }
 
+/// How many rounds: a number or, said in so many words, no end.
+fn rounds(rounds: Option<u32>, continuous: bool) -> Result<u32, PlanProblem> {
+    let problem = |expected: String, got: String| {
+        Err(PlanProblem { field: "rounds".to_owned(), expected, got })
+    };
+    match (rounds, continuous) {
+        (None, true) => Ok(limits::ROUNDS_ENDLESS),
+        // The number that stands for no end is not one that can be asked for.
+        (Some(limits::ROUNDS_ENDLESS), false) => {
+            problem(format!("1 to {}", limits::ROUNDS_MAX), limits::ROUNDS_ENDLESS.to_string())
+        }
+        (Some(rounds), false) => Ok(rounds),
+        (Some(rounds), true) => {
+            problem("absent in a continuous plan".to_owned(), rounds.to_string())
+        }
+        (None, false) => problem("a number, or `continuous` true".to_owned(), "neither".to_owned()),
+    }
+}
+
 fn samples_max_default() -> u32 {
     limits::SAMPLES_MAX_DEFAULT
 }
 
-fn attempts_max_default() -> u32 {
-    3
-}
-
 fn epochs_default() -> u32 {
     1
-}
-
-/// Over-selection where a plan does not say, in thousandths.
-fn over_selection_default(reproducible: bool) -> u32 {
-    if reproducible { 1000 } else { 1300 }
 }
 
 /// The plan, checked, or everything that is wrong with it.
@@ -100,23 +101,25 @@ impl TryFrom<PlanBody> for Plan {
     type Error = Vec<PlanProblem>;
 
     fn try_from(body: PlanBody) -> Result<Self, Vec<PlanProblem>> {
-        let PlanBody { strategy, rounds, cohort, local, samples_max, seed, reproducible } = body;
+        let PlanBody {
+            strategy,
+            rounds: count,
+            continuous,
+            cohort,
+            local,
+            samples_max,
+            seed,
+            reproducible,
+        } = body;
         let StrategyBody { name: StrategyName::FedAvg, server_learning_rate, weighting } = strategy;
-        let CohortBody { select, goal, over_selection, quorum, deadline_ms, attempts_max, nodes } =
-            cohort;
         let LocalBody { samples, epochs, evaluate_samples, schedule } = local;
         let mut problems = Vec::new();
-        let mut names = Vec::with_capacity(nodes.len());
-        for (index, name) in nodes.iter().enumerate() {
-            match name.parse::<NodeId>() {
-                Ok(node) => names.push(node),
-                Err(error) => problems.push(PlanProblem {
-                    field: format!("cohort.nodes[{index}]"),
-                    expected: "a node's name".to_owned(),
-                    got: error.to_string(),
-                }),
-            }
-        }
+        let (cohort, named) = cohort.parse(reproducible, continuous, &mut problems);
+        let rounds = rounds(count, continuous).unwrap_or_else(|problem| {
+            problems.push(problem);
+            // Either is fit for the rest of the check.
+            if continuous { limits::ROUNDS_ENDLESS } else { limits::ROUNDS_MAX }
+        });
         let weighting = match weighting {
             WeightingBody::Samples => Weighting::Samples,
             WeightingBody::Equal => Weighting::Equal,
@@ -125,16 +128,7 @@ impl TryFrom<PlanBody> for Plan {
         let plan = Self {
             strategy: Strategy::FedAvg { server_learning_rate, weighting },
             rounds,
-            cohort: Cohort {
-                selector: Selector(select),
-                goal,
-                over_selection_permille: over_selection
-                    .map_or_else(|| over_selection_default(reproducible), permille),
-                quorum,
-                deadline_ms,
-                attempts_max,
-                nodes: names,
-            },
+            cohort,
             local: Local {
                 samples,
                 epochs,
@@ -146,8 +140,8 @@ impl TryFrom<PlanBody> for Plan {
             reproducible,
         };
         // A name that is none would be counted as missing; tell only the cause.
-        if problems.is_empty() {
-            problems = plan.check();
+        if named {
+            problems.extend(plan.check());
         }
         if problems.is_empty() { Ok(plan) } else { Err(problems) }
     }
@@ -167,16 +161,9 @@ impl From<&Plan> for PlanBody {
         };
         Self {
             strategy: StrategyBody { name: StrategyName::FedAvg, server_learning_rate, weighting },
-            rounds: *rounds,
-            cohort: CohortBody {
-                select: cohort.selector.0.clone(),
-                goal: cohort.goal,
-                over_selection: Some(f64::from(cohort.over_selection_permille) / 1000.0),
-                quorum: cohort.quorum,
-                deadline_ms: cohort.deadline_ms,
-                attempts_max: cohort.attempts_max,
-                nodes: cohort.nodes.iter().map(|node| node.as_str().to_owned()).collect(),
-            },
+            rounds: (!plan.is_continuous()).then_some(*rounds),
+            continuous: plan.is_continuous(),
+            cohort: CohortBody::from(cohort),
             local: LocalBody {
                 samples: local.samples,
                 epochs: local.epochs,
@@ -190,18 +177,10 @@ impl From<&Plan> for PlanBody {
     }
 }
 
-/// Thousandths of a factor, held inside u32; the plan's own check judges the range.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float-to-integer cast saturates, and NaN becomes 0, which the plan's check refuses"
-)]
-fn permille(factor: f64) -> u32 {
-    (factor * 1000.0).round() as u32
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Plan, Vec<PlanProblem>> {
@@ -238,10 +217,49 @@ mod tests {
     }
 
     #[test]
-    fn factors_that_are_none_are_refused_by_the_check() {
-        for (factor, expected) in [(1.3, 1300), (1.0004, 1000), (-1.0, 0), (f64::NAN, 0)] {
-            assert_eq!(permille(factor), expected);
+    fn a_plan_has_a_number_of_rounds_or_says_that_it_never_ends() {
+        let check = |rounds: &str| {
+            let parsed = parse(&SHORT.replace("\"rounds\": 3,", rounds));
+            parsed.map_err(|problems| problems.into_iter().map(|p| p.field).collect::<Vec<_>>())
+        };
+        for endless in [r#""continuous": true,"#, r#""rounds": null, "continuous": true,"#] {
+            let plan = check(endless).unwrap();
+            assert!(plan.is_continuous());
+            let body = serde_json::to_value(PlanBody::from(&plan)).unwrap();
+            assert_eq!((&body["rounds"], &body["continuous"]), (&Value::Null, &true.into()));
+            assert_eq!(body["cohort"]["attempts_max"], Value::Null, "it tries for ever");
+            assert_eq!(parse(&body.to_string()).unwrap(), plan);
         }
-        assert_eq!(permille(f64::INFINITY), u32::MAX);
+        for wrong in [
+            "",
+            r#""rounds": null,"#,
+            r#""rounds": 3, "continuous": true,"#,
+            r#""rounds": 0,"#,
+            r#""rounds": 4294967295,"#,
+        ] {
+            assert_eq!(check(wrong), Err(vec!["rounds".to_owned()]), "{wrong}");
+        }
+        assert_eq!(check(r#""rounds": 1000000, "continuous": false,"#).unwrap().rounds, 1_000_000);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let wrong = SHORT
+            .replace("\"rounds\": 3,", "")
+            .replace("\"goal\": 10", r#""goal": 0, "select": "site=""#);
+        let problems = parse(&wrong).unwrap_err();
+        let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
+        assert_eq!(fields, ["cohort.select", "rounds", "cohort.goal", "cohort.quorum"]);
+    }
+
+    #[test]
+    fn a_plan_stored_by_an_earlier_release_is_read() {
+        let stored = r#"{"strategy":{"name":"fedavg","server_learning_rate":1.0,"weighting":"samples"},
+            "rounds":10,"cohort":{"select":{"task":"navigation"},"goal":2,"over_selection":1.3,"quorum":1,
+            "deadline_ms":600000,"attempts_max":3,"nodes":[]},"local":{"samples":10,"epochs":1,
+            "evaluate_samples":0,"schedule":[]},"samples_max":50,"seed":7,"reproducible":false}"#;
+        let plan = parse(stored).unwrap();
+        assert_eq!(plan.cohort.selector.to_string(), "task=navigation");
+        assert_eq!(plan.cohort.eligible, federation::Eligibility::default());
     }
 }

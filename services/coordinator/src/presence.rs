@@ -1,21 +1,34 @@
-//! Which nodes were heard of lately, and what they can do: in memory, so that a poll costs no disk.
+//! Which nodes were heard of lately, what they can do and how they are: in memory, so that a poll costs no disk.
 //!
 //! A round draws from the nodes that are present. After a restart nobody is, until each node asks again, which it does
 //! within its retry time.
+//!
+//! A fleet may be large, so a node is small here: what many nodes have in common (labels and learners, sizes of the
+//! chip) stands in memory once, and its name is shared with the cohorts it is in.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+#[cfg(test)]
+mod tests;
 
-use federation::{Clock, NodeId, Selector, Timestamp, limits};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::store::Node;
+use federation::draw::Standby;
+use federation::pace::Fleet;
+use federation::{Clock, Cohort, NodeId, NodeStatus, Timestamp, eligible, limits};
 
-/// How long a node counts as present after it was heard of: the longest wait for an order, the longest retry time
-/// after it, and half a minute for a slow line.
-const PRESENT_MS: u64 = limits::WAIT_MS_MAX as u64 + crate::orders::RETRY_MS_MAX as u64 + 30_000;
+use crate::members::Members;
+use crate::orders::Wanted;
+use crate::store::{Node, Turns};
+
+/// How much later than due a node may be heard of: the longest pause after a failed call, as long again at its own work,
+/// and half a minute for a slow line.
+const LATE_MS: u64 = 90_000;
+
+/// A node that is due within this time is at hand, as good as one that waits.
+const NEAR_MS: u64 = 5_000;
 
 /// How old the written time of a node's last sign of life may get before it is written again.
-const SEEN_STALE_MS: u64 = 30_000;
+const SEEN_STALE_MS: u16 = 30_000;
 
 /// Most nodes whose times are written at once. The rest waits for the next time.
 const SEEN_WRITES_MAX: usize = 1_000;
@@ -23,89 +36,258 @@ const SEEN_WRITES_MAX: usize = 1_000;
 /// The nodes heard of since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
-    nodes: Mutex<BTreeMap<NodeId, Present>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    nodes: BTreeMap<NodeId, Present>,
+    profiles: BTreeSet<Arc<Profile>>,
+    capacities: BTreeSet<Arc<BTreeMap<String, u64>>>,
+    fleet: Fleet,
+}
+
+/// What a node enrolled with.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Profile {
+    labels: BTreeMap<String, String>,
+    learners: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Present {
-    labels: BTreeMap<String, String>,
-    learners: Vec<String>,
-    heard_ms: u64,
+    profile: Arc<Profile>,
+    status: NodeStatus,
+    /// By the monotonic clock: when it should be heard of again.
+    due_ms: u64,
     seen: Timestamp,
-    written: Timestamp,
+    turns: u32,
+    /// How much older the written time of its last sign of life is.
+    unwritten_ms: u16,
+    /// Whether it was told to stay away until it is due.
+    away: bool,
+    last_turn: u64,
 }
 
 impl Presence {
     /// A node was heard of, and this is what is known about it.
     pub(crate) fn admit(&self, node: Node, clock: &dyn Clock) {
-        let Node { id, labels, learners, seen_ms, public_key: _, enrolled_ms: _ } = node;
-        let present = Present {
-            labels,
-            learners,
-            heard_ms: clock.monotonic_ms(),
-            seen: clock.wall(),
-            written: Timestamp(seen_ms),
-        };
-        self.lock().insert(id, present);
+        let Node { id, labels, learners, seen_ms, turns, public_key: _, enrolled_ms: _ } = node;
+        let mut known = self.lock();
+        let Known { nodes, profiles, .. } = &mut *known;
+        let profile = share(profiles, Arc::new(Profile { labels, learners }));
+        match nodes.get_mut(&id) {
+            // It enrolled again. Memory is newer than the row that was read.
+            Some(present) => {
+                let old = std::mem::replace(&mut present.profile, profile);
+                release(profiles, &old);
+                present.heard(clock);
+            }
+            None => {
+                let Turns { last, count } = turns;
+                let mut present = Present {
+                    profile,
+                    status: NodeStatus::default(),
+                    due_ms: 0,
+                    seen: Timestamp(seen_ms),
+                    turns: count,
+                    unwritten_ms: 0,
+                    away: false,
+                    last_turn: last,
+                };
+                present.heard(clock);
+                nodes.insert(id, present);
+            }
+        }
     }
 
     /// A node was heard of; false when nothing is known about it yet.
     pub(crate) fn touch(&self, node: &NodeId, clock: &dyn Clock) -> bool {
-        let mut nodes = self.lock();
-        let Some(present) = nodes.get_mut(node) else { return false };
-        present.heard_ms = clock.monotonic_ms();
-        present.seen = clock.wall();
+        let mut known = self.lock();
+        let Some(present) = known.nodes.get_mut(node) else { return false };
+        present.heard(clock);
         true
     }
 
-    /// When a node was last heard of, if since the start.
-    pub(crate) fn seen(&self, node: &NodeId) -> Option<Timestamp> {
-        self.lock().get(node).map(|present| present.seen)
+    /// A known node says how it is.
+    pub(crate) fn report(&self, node: &NodeId, mut status: NodeStatus) {
+        let mut known = self.lock();
+        let Known { nodes, capacities, .. } = &mut *known;
+        let Some(present) = nodes.get_mut(node) else { return };
+        status.capacity = share(capacities, status.capacity);
+        let old = std::mem::replace(&mut present.status, status);
+        release(capacities, &old.capacity);
     }
 
-    /// The present nodes with all labels of `selector` that can run `learner`.
+    /// A known node was told to stay away for so long.
+    pub(crate) fn away(&self, node: &NodeId, retry_ms: u32, clock: &dyn Clock) {
+        if let Some(present) = self.lock().nodes.get_mut(node) {
+            present.due_ms = clock.monotonic_ms() + u64::from(retry_ms);
+            present.away = true;
+        }
+    }
+
+    /// These nodes were drawn for the round with this number of a row.
+    pub(crate) fn drawn(&self, cohort: &[NodeId], round: u64) {
+        let mut known = self.lock();
+        for node in cohort {
+            if let Some(present) = known.nodes.get_mut(node) {
+                present.turns = present.turns.saturating_add(1);
+                present.last_turn = round;
+            }
+        }
+    }
+
+    /// When a node was last heard of, and how it said it was, if since the start.
+    pub(crate) fn seen(&self, node: &NodeId) -> Option<(Timestamp, NodeStatus)> {
+        self.lock().nodes.get(node).map(|present| (present.seen, present.status.clone()))
+    }
+
+    /// The present nodes that a cohort may be drawn from for `learner`, by name.
     pub(crate) fn candidates(
         &self,
-        selector: &Selector,
+        cohort: &Cohort,
         learner: &str,
         clock: &dyn Clock,
-    ) -> Vec<NodeId> {
+    ) -> Vec<Standby> {
         let now_ms = clock.monotonic_ms();
-        let present = |present: &Present| now_ms.saturating_sub(present.heard_ms) <= PRESENT_MS;
-        self.lock()
-            .iter()
-            .filter(|(_, node)| present(node) && node.suits(selector, learner))
-            .map(|(id, _)| id.clone())
-            .collect()
+        let mut wish = Wish::new(cohort, learner);
+        let known = self.lock();
+        let present = known.nodes.iter().filter(|(_, node)| node.is_present(now_ms));
+        let suitable = present.filter(|(_, node)| wish.suits(node));
+        let standby = |(id, node): (&NodeId, &Present)| Standby {
+            node: id.clone(),
+            drawn: node.last_turn,
+            turns: node.turns,
+        };
+        suitable.map(standby).collect()
     }
 
-    /// Whether a node has all labels of `selector` and can run `learner`.
-    pub(crate) fn suits(&self, node: &NodeId, selector: &Selector, learner: &str) -> bool {
-        self.lock().get(node).is_some_and(|present| present.suits(selector, learner))
+    /// Leaves the nodes at hand in `free`, if there are `size` of them: a round that has the choice need not wait for
+    /// nodes that were told to stay away.
+    pub(crate) fn prefer_near(&self, free: &mut Vec<Standby>, size: usize, clock: &dyn Clock) {
+        let now_ms = clock.monotonic_ms();
+        let known = self.lock();
+        let near =
+            |one: &Standby| known.nodes.get(&one.node).is_none_or(|node| node.is_near(now_ms));
+        if free.iter().filter(|one| near(one)).count() >= size {
+            free.retain(near);
+        }
+    }
+
+    /// Whether a cohort may be drawn from this node for `learner`.
+    pub(crate) fn suits(&self, node: &NodeId, cohort: &Cohort, learner: &str) -> bool {
+        self.lock().nodes.get(node).is_some_and(|present| Wish::new(cohort, learner).suits(present))
+    }
+
+    /// Counts the present nodes, and those that one of `runs` may want. [`Presence::fleet`] says it from now on.
+    pub(crate) fn count(&self, runs: &[Wanted], clock: &dyn Clock) {
+        let now_ms = clock.monotonic_ms();
+        let wish = |run| {
+            let Wanted { learner, plan }: &Wanted = run;
+            let named: BTreeSet<&NodeId> = plan.cohort.nodes.iter().collect();
+            (named, Wish::new(&plan.cohort, learner))
+        };
+        let mut wishes: Vec<_> = runs.iter().map(wish).collect();
+        let mut known = self.lock();
+        let mut fleet = Fleet::default();
+        for (id, node) in known.nodes.iter().filter(|(_, node)| node.is_present(now_ms)) {
+            let wanted =
+                wishes.iter_mut().any(|(named, wish)| named.contains(id) || wish.suits(node));
+            let count = if wanted { &mut fleet.wanted } else { &mut fleet.others };
+            *count = count.saturating_add(1);
+        }
+        known.fleet = fleet;
+    }
+
+    /// How many nodes there were at the last count.
+    pub(crate) fn fleet(&self) -> Fleet {
+        self.lock().fleet
+    }
+
+    /// A cohort, each node with whether it is counted, that shares the names of those that are known.
+    pub(crate) fn named(&self, cohort: Vec<(NodeId, bool)>) -> Members {
+        let known = self.lock();
+        let shared = |node| known.nodes.get_key_value(&node).map_or(node, |(id, _)| id.clone());
+        Members::new(cohort.into_iter().map(|(node, counted)| (shared(node), counted)).collect())
     }
 
     /// Nodes whose written times are stale, with the times to write; these count as written from now on.
     pub(crate) fn take_stale(&self) -> Vec<(NodeId, Timestamp)> {
-        let mut nodes = self.lock();
-        let stale = nodes
+        let mut known = self.lock();
+        let stale = known
+            .nodes
             .iter_mut()
-            .filter(|(_, node)| node.seen.0.saturating_sub(node.written.0) >= SEEN_STALE_MS)
+            .filter(|(_, node)| node.unwritten_ms >= SEEN_STALE_MS)
             .take(SEEN_WRITES_MAX);
         stale
             .map(|(id, node)| {
-                node.written = node.seen;
+                node.unwritten_ms = 0;
                 (id.clone(), node.seen)
             })
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Present>> {
-        self.nodes.lock().expect("no code panics while it holds the nodes")
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().expect("no code panics while it holds the nodes")
     }
 }
 
 impl Present {
-    fn suits(&self, selector: &Selector, learner: &str) -> bool {
-        selector.matches(&self.labels) && self.learners.iter().any(|known| known == learner)
+    /// It was heard of now.
+    fn heard(&mut self, clock: &dyn Clock) {
+        let now = clock.wall();
+        let later_ms = u16::try_from(now.0.saturating_sub(self.seen.0)).unwrap_or(u16::MAX);
+        self.unwritten_ms = self.unwritten_ms.saturating_add(later_ms);
+        self.seen = now;
+        self.due_ms = clock.monotonic_ms() + u64::from(limits::WAIT_MS_MAX);
+        self.away = false;
+    }
+
+    fn is_present(&self, now_ms: u64) -> bool {
+        self.due_ms.saturating_add(LATE_MS) >= now_ms
+    }
+
+    fn is_near(&self, now_ms: u64) -> bool {
+        !self.away || self.due_ms <= now_ms.saturating_add(NEAR_MS)
+    }
+}
+
+/// What a run wants of a node. Labels are looked at once for all nodes that have the same.
+struct Wish<'a> {
+    cohort: &'a Cohort,
+    learner: &'a str,
+    judged: BTreeMap<*const Profile, bool>,
+}
+
+impl<'a> Wish<'a> {
+    fn new(cohort: &'a Cohort, learner: &'a str) -> Self {
+        Self { cohort, learner, judged: BTreeMap::new() }
+    }
+
+    fn suits(&mut self, node: &Present) -> bool {
+        let Self { cohort, learner, judged } = self;
+        let judge = || {
+            let Profile { labels, learners } = &*node.profile;
+            learners.iter().any(|known| known == learner) && cohort.selector.matches(labels)
+        };
+        *judged.entry(Arc::as_ptr(&node.profile)).or_insert_with(judge)
+            && eligible(&cohort.eligible, &node.status)
+    }
+}
+
+/// `value` as it stands in `pool` already, or from now on.
+fn share<T: Ord>(pool: &mut BTreeSet<Arc<T>>, value: Arc<T>) -> Arc<T> {
+    if let Some(same) = pool.get(&value) {
+        return Arc::clone(same);
+    }
+    pool.insert(Arc::clone(&value));
+    value
+}
+
+/// Drops `value` from `pool` when nobody else has it: only the pool and the caller.
+fn release<T: Ord>(pool: &mut BTreeSet<Arc<T>>, value: &Arc<T>) {
+    if Arc::strong_count(value) <= 2 {
+        pool.remove(value);
     }
 }

@@ -6,17 +6,19 @@
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use federation::draw::Standby;
 use federation::invariant::{self, Violation};
 use federation::round::{Decision, Progress, RoundState, decide};
 use federation::{NodeId, RunId, aggregate, draw};
 
+use self::turns::Held;
 use crate::core::Core;
-use crate::members::Members;
 use crate::orders::{Board, OpenRound, Wanted};
 use crate::store::{
     Aggregate, Aggregated, Live, LiveRound, Opening, RoundKey, Settled, StoreError,
@@ -37,11 +39,20 @@ const GATHER_MS: u64 = 2_000;
 pub(crate) struct Rounds {
     core: Arc<Core>,
     open: BTreeMap<RoundKey, Arc<OpenRound>>,
-    gathering: BTreeMap<RunId, u64>,
+    waiting: BTreeMap<RunId, Waiting>,
     ticked_ms: u64,
     kept_ms: Option<u64>,
     /// Whether the last tick failed: its failure is told once, not at every tick.
     failing: bool,
+}
+
+/// A run that has no round.
+#[derive(Debug)]
+struct Waiting {
+    /// The newest round when it began to wait.
+    since: Option<RoundKey>,
+    /// Since when it has the quorum of candidates, but not the goal.
+    gathering_ms: Option<u64>,
 }
 
 impl Rounds {
@@ -51,7 +62,7 @@ impl Rounds {
         Self {
             core,
             open: BTreeMap::new(),
-            gathering: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             ticked_ms,
             kept_ms: None,
             failing: false,
@@ -75,16 +86,19 @@ impl Rounds {
         self.keep_time(now_ms).await.inspect_err(|error| self.complain(None, error))?;
         let mut live =
             self.core.store.live().await.inspect_err(|error| self.complain(None, error))?;
-        // Live rounds first: they are all in memory before anything is drawn.
-        live.sort_by_key(|run| run.live.is_none());
+        self.forget_the_rest(&live);
+        // Live rounds first: they are all in memory before anything is drawn. Then the longest without a turn.
+        live.sort_by_key(|run| (run.live.is_none(), run.opened));
+        let mut held = Held::default();
         let mut more = false;
         let mut failed = None;
         for run in &live {
             let stepped = match &run.live {
                 Some(round) => self.watch(run, round).await,
+                None if run.paused => continue,
                 // One opening at a time: the next draw must know who is in a cohort by now.
                 None if more => continue,
-                None => self.open_next(run, now_ms).await,
+                None => self.open_next(run, now_ms, &mut held).await,
             };
             match stepped {
                 Ok(stepped) => more |= stepped,
@@ -98,6 +112,16 @@ impl Rounds {
             self.post(live);
         }
         failed.map_or(Ok(more), Err)
+    }
+
+    /// Drops what belongs to rounds and runs that are over: a cancelled one ends without this clockwork.
+    fn forget_the_rest(&mut self, live: &[Live]) {
+        let key = |run: &Live| run.live.as_ref().map(|round| round.key);
+        let keys: BTreeSet<RoundKey> = live.iter().filter_map(key).collect();
+        self.open.retain(|key, _| keys.contains(key));
+        let waits = |run: &&Live| run.live.is_none() && !run.paused;
+        let runs: BTreeSet<RunId> = live.iter().filter(waits).map(|run| run.round.run).collect();
+        self.waiting.retain(|run, _| runs.contains(run));
     }
 
     fn complain(&self, run: Option<RunId>, error: &StoreError) {
@@ -131,6 +155,8 @@ impl Rounds {
             (key, round.served_ms.load(Ordering::Relaxed))
         };
         let served = self.open.iter().map(served).collect();
+        let board = self.core.board.borrow().clone();
+        self.core.presence.count(&board.runs, &*self.core.clock);
         let seen = self.core.presence.take_stale();
         let kept = self.core.store.keep_time(served, seen).await;
         self.core.failing.store(kept.is_err(), Ordering::Relaxed);
@@ -181,7 +207,7 @@ impl Rounds {
         if let Some(round) = self.open.get(&live.key) {
             return Ok(Arc::clone(round));
         }
-        let cohort = Members::new(self.core.store.cohort(live.key).await?);
+        let cohort = self.core.store.cohort(live.key).await?;
         let round = Arc::new(OpenRound {
             round: run.round,
             model: run.model.clone(),
@@ -189,65 +215,111 @@ impl Rounds {
             base: live.base,
             weights: run.weights,
             plan: run.plan.clone(),
-            cohort,
+            cohort: self.core.presence.named(cohort),
             served_ms: AtomicU64::new(live.served_ms),
         });
         self.open.insert(live.key, Arc::clone(&round));
         Ok(round)
     }
 
-    /// Opens a run's next round, once there are nodes for it.
-    async fn open_next(&mut self, run: &Live, now_ms: u64) -> Result<bool, StoreError> {
-        let Some(candidates) = self.candidates(run, now_ms).await? else { return Ok(false) };
-        let plan = &run.plan;
-        let cohort = draw::cohort(plan.seed, run.round, &candidates, plan.cohort.size());
+    /// Opens a run's next round, once there are nodes for it that no run before it holds back.
+    async fn open_next(
+        &mut self,
+        run: &Live,
+        now_ms: u64,
+        held: &mut Held,
+    ) -> Result<bool, StoreError> {
+        let Some(cohort) = self.draw(run, now_ms, held).await? else { return Ok(false) };
+        let weights = usize::try_from(run.weights).expect("a stored model's weights fit in memory");
+        let opening = Opening { round: run.round, weights, cohort: cohort.clone() };
+        let now = self.core.clock.wall();
+        let Some(key) = self.core.store.open_round(opening, now).await? else { return Ok(false) };
+        self.core.presence.drawn(&cohort, key.cursor());
+        self.waiting.remove(&run.round.run);
         tracing::info!(
             run.id = run.round.run.0,
             round = run.round.number,
             attempt = run.round.attempt,
             cohort = cohort.len(),
-            "open a round"
+            "opened a round"
         );
-        let weights = usize::try_from(run.weights).expect("a stored model's weights fit in memory");
-        let opening = Opening { round: run.round, weights, cohort };
-        self.gathering.remove(&run.round.run);
-        self.core.store.open_round(opening, self.core.clock.wall()).await
+        Ok(true)
     }
 
-    /// Whom to draw from, or `None` while there are too few.
-    async fn candidates(
+    /// Draws a cohort, or `None` while there are too few nodes. A run that could run holds the nodes it needs.
+    async fn draw(
         &mut self,
         run: &Live,
         now_ms: u64,
+        held: &mut Held,
     ) -> Result<Option<Vec<NodeId>>, StoreError> {
-        let cohort = &run.plan.cohort;
-        if run.plan.reproducible {
-            let names = cohort.nodes.clone();
-            let enrolled =
-                self.core.store.count_enrolled(names.clone(), run.learner.clone()).await?;
-            return Ok((enrolled == names.len()).then_some(names));
+        let (plan, cohort) = (&run.plan, &run.plan.cohort);
+        let newest = self.open.keys().next_back().copied();
+        let waiting = self.waiting.entry(run.round.run);
+        let since = waiting.or_insert(Waiting { since: newest, gathering_ms: None }).since;
+        let all = self.candidates(run).await?;
+        let enough =
+            |count: usize, wanted: u32| usize::try_from(wanted).is_ok_and(|least| count >= least);
+        let mut free = all.clone();
+        free.retain(|one| !self.open.values().any(|round| round.cohort.contains(&one.node)));
+        held.respect(&mut free, cohort.size());
+        let gathered = if enough(free.len(), cohort.goal) {
+            true
+        } else if plan.reproducible || !enough(free.len(), cohort.quorum) {
+            self.gather(run.round.run, None);
+            false
+        } else {
+            let since_ms = self.gather(run.round.run, Some(now_ms)).unwrap_or(now_ms);
+            now_ms.saturating_sub(since_ms) >= GATHER_MS
+        };
+        if gathered {
+            self.core.presence.prefer_near(&mut free, cohort.size(), &*self.core.clock);
+            return Ok(Some(draw::cohort(plan.seed, run.round, &free, cohort.size())));
         }
-        let busy: BTreeSet<&NodeId> =
-            self.open.values().flat_map(|round| round.cohort.names()).collect();
-        let mut free =
-            self.core.presence.candidates(&cohort.selector, &run.learner, &*self.core.clock);
-        free.retain(|node| !busy.contains(node));
-        let enough = |wanted: u32| usize::try_from(wanted).is_ok_and(|wanted| free.len() >= wanted);
-        if enough(cohort.goal) {
-            return Ok(Some(free));
+        let needed = if enough(all.len(), cohort.goal) { cohort.goal } else { cohort.quorum };
+        if enough(all.len(), needed) {
+            let newer = |(&key, round): (&RoundKey, &Arc<OpenRound>)| {
+                (Some(key) > since).then(|| Arc::clone(round))
+            };
+            let newer: Vec<_> = self.open.iter().filter_map(newer).collect();
+            let taken = |one: &&Standby| newer.iter().any(|round| round.cohort.contains(&one.node));
+            let taken = all.iter().filter(taken).count();
+            let needed = usize::try_from(needed).unwrap_or(usize::MAX);
+            held.hold(all.into_iter().map(|one| one.node).collect(), needed, taken);
         }
-        if !enough(cohort.quorum) {
-            self.gathering.remove(&run.round.run);
-            return Ok(None);
+        Ok(None)
+    }
+
+    /// Whom the run could draw from if none of them were busy, by name.
+    async fn candidates(&self, run: &Live) -> Result<Vec<Standby>, StoreError> {
+        let (core, cohort) = (&self.core, &run.plan.cohort);
+        if !run.plan.reproducible {
+            return Ok(core.presence.candidates(cohort, &run.learner, &*core.clock));
         }
-        let since_ms = *self.gathering.entry(run.round.run).or_insert(now_ms);
-        Ok((now_ms.saturating_sub(since_ms) >= GATHER_MS).then_some(free))
+        // It waits for its own nodes, all of them.
+        let names = cohort.nodes.clone();
+        let enrolled = core.store.count_enrolled(names.clone(), run.learner.clone()).await?;
+        if enrolled < names.len() {
+            return Ok(Vec::new());
+        }
+        let standby = |node| Standby { node, drawn: 0, turns: 0 };
+        let mut all: Vec<_> = names.into_iter().map(standby).collect();
+        all.sort_by(|one, other| one.node.cmp(&other.node));
+        Ok(all)
+    }
+
+    /// Notes whether a run gathers candidates now, and says since when it does.
+    fn gather(&mut self, run: RunId, now_ms: Option<u64>) -> Option<u64> {
+        let waiting = self.waiting.get_mut(&run)?;
+        waiting.gathering_ms = now_ms.map(|now_ms| waiting.gathering_ms.unwrap_or(now_ms));
+        waiting.gathering_ms
     }
 
     /// Posts the orders to be had, if they changed.
     fn post(&self, live: Vec<Live>) {
         let wanted = |run: Live| Wanted { learner: run.learner, plan: run.plan };
-        let runs: Vec<Wanted> = live.into_iter().map(wanted).collect();
+        let goes_on = live.into_iter().filter(|run| !run.paused);
+        let runs: Vec<Wanted> = goes_on.map(wanted).collect();
         self.core.board.send_if_modified(|board| {
             let same = board.rounds.keys().eq(self.open.keys()) && board.runs == runs;
             if !same {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use federation::pace::Pace;
 use federation::{
-    Answer, Artifact, Candidate, Clock, Cohort, Digest, Enrolment, Layout, Local, Metrics,
-    ModelName, NodeId, Plan, Receipt, RoundRef, Selector, Settled, Strategy, Tensor, Timestamp,
+    Answer, Artifact, Candidate, Clock, Cohort, Digest, Eligibility, Enrolment, Layout, Local,
+    Metrics, ModelName, NodeId, Plan, Receipt, RoundRef, Settled, Strategy, Tensor, Timestamp,
     TrainOrder, Weighting,
 };
 use tempfile::TempDir;
@@ -28,6 +29,16 @@ pub(crate) const WEIGHTS: u32 = 4;
 /// A clock that stands still until told.
 #[derive(Debug)]
 pub(crate) struct StillClock(AtomicU64);
+
+impl StillClock {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(crate) fn advance(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
 
 impl Clock for StillClock {
     fn wall(&self) -> Timestamp {
@@ -49,7 +60,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::over(tempfile::tempdir().unwrap(), Arc::new(StillClock(AtomicU64::new(0))), 0).await
+        Self::over(tempfile::tempdir().unwrap(), Arc::new(StillClock::new()), 0).await
     }
 
     /// The same files, opened again after a stop of `down_ms`: as after a crash, nothing was written at the end.
@@ -62,23 +73,29 @@ impl World {
     /// With other bounds of groups.
     pub(crate) async fn bounded(groups: GroupLimits) -> Self {
         let clock = Arc::new(StillClock(AtomicU64::new(0)));
-        Self::over_bounded(tempfile::tempdir().unwrap(), clock, 0, groups).await
+        let limits = Limits { groups, ..Config::default().limits() };
+        Self::over_bounded(tempfile::tempdir().unwrap(), clock, 0, &limits).await
+    }
+
+    /// The same files with another pace.
+    pub(crate) async fn at_pace(self, pace: Pace) -> Self {
+        self.core.store.close().await;
+        let limits = Limits { pace, ..Config::default().limits() };
+        Self::over_bounded(self.dir, self.clock, 0, &limits).await
     }
 
     async fn over(dir: TempDir, clock: Arc<StillClock>, size_max_mib: u32) -> Self {
-        let groups = Config::default().limits().groups;
-        Self::over_bounded(dir, clock, size_max_mib, groups).await
+        Self::over_bounded(dir, clock, size_max_mib, &Config::default().limits()).await
     }
 
     async fn over_bounded(
         dir: TempDir,
         clock: Arc<StillClock>,
         size_max_mib: u32,
-        groups: GroupLimits,
+        limits: &Limits,
     ) -> Self {
         let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
-        let limits = Limits { groups, ..Config::default().limits() };
-        let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, &limits);
+        let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, limits);
         let core = Arc::new(core);
         tokio::spawn(commit::run(
             Arc::clone(&core),
@@ -95,7 +112,7 @@ impl World {
     }
 
     pub(crate) fn advance(&self, ms: u64) {
-        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+        self.clock.advance(ms);
     }
 
     /// Ticks until there is nothing more to do.
@@ -144,7 +161,7 @@ impl World {
     }
 
     async fn told(&self, node: &NodeId, awaiting: Option<RoundRef>) -> Told {
-        self.core.wait_order(node, Duration::ZERO, awaiting).await.unwrap().unwrap()
+        self.core.wait_order(node, Duration::ZERO, awaiting, None).await.unwrap().unwrap()
     }
 
     /// Offers an update as the gRPC service does.
@@ -214,7 +231,8 @@ pub(crate) fn plan(goal: u32, rounds: u32) -> Plan {
         strategy: Strategy::FedAvg { server_learning_rate: 0.5, weighting: Weighting::Samples },
         rounds,
         cohort: Cohort {
-            selector: Selector(BTreeMap::from([("task".to_owned(), "navigation".to_owned())])),
+            selector: "task=navigation".parse().unwrap(),
+            eligible: Eligibility::default(),
             goal,
             over_selection_permille: 1_000,
             quorum: goal.div_ceil(2),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -47,11 +48,12 @@ pub(crate) fn is_name(text: &str) -> bool {
         })
 }
 
+// Shared text: a large fleet's names stand in many places at once, and a copy costs no memory.
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The name as text.
@@ -64,7 +66,7 @@ macro_rules! name {
         impl FromStr for $type {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
-                if is_name(text) { Ok(Self(text.to_owned())) } else { Err(IdError::Name { got: excerpt(text) }) }
+                if is_name(text) { Ok(Self(text.into())) } else { Err(IdError::Name { got: excerpt(text) }) }
             }
         }
 

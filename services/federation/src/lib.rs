@@ -13,19 +13,24 @@ pub mod admission;
 pub mod aggregate;
 mod clock;
 pub mod draw;
+mod eligibility;
 mod id;
 pub mod invariant;
 pub mod limits;
 mod model;
 mod order;
+pub mod pace;
 mod plan;
 pub mod round;
+mod selector;
 
 pub use clock::{Clock, Entropy, Timestamp};
+pub use eligibility::{Eligibility, NodeStatus, eligible};
 pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, VersionNumber};
 pub use model::{Artifact, ArtifactError, Layout, LayoutError, Tensor};
 pub use order::{
     Answer, Candidate, Enrolment, Evaluation, Idle, LocalWork, Metrics, Receipt, Refusal,
     RefusalCode, Settled, TrainOrder,
 };
-pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep, Selector, Strategy, Weighting};
+pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep, Strategy, Weighting};
+pub use selector::{Place, Selector, SelectorError};

@@ -4,6 +4,14 @@
 pub const NAME_BYTES_MAX: usize = 63;
 /// Most labels of one node, and most labels a selector names.
 pub const LABELS_MAX: usize = 32;
+/// Longest text of a selector, in bytes: the canonical text of the largest one, and room for blanks.
+pub const SELECTOR_BYTES_MAX: usize = 64 << 10;
+/// Most values that a selector names in all.
+pub const SELECTOR_VALUES_MAX: usize = 256;
+/// Most sizes that a node reports of its chip, and that a plan asks for.
+pub const CAPACITIES_MAX: usize = 16;
+/// Largest count or size in a node's status, 8.8e12: exact in every JSON reader. An endless source says it too.
+pub const STATUS_COUNT_MAX: u64 = 1 << 43;
 /// Longest name of a learner (`reckon/1`), of a tensor or of a register, in bytes.
 pub const LEARNER_BYTES_MAX: usize = 32;
 /// Most learners one node runs: more than anyone has, few enough to store by the node.
@@ -36,10 +44,18 @@ pub const METRIC_MAX: u64 = 1 << 43;
 pub const SAMPLES_MAX_DEFAULT: u32 = 1_000;
 /// Most updates of one round.
 pub const UPDATES_MAX: u32 = 500_000;
-/// Most rounds of a run, and the highest attempt at one.
+/// Most rounds that a plan can ask for.
 pub const ROUNDS_MAX: u32 = 1_000_000;
-/// Most attempts at one round before the run fails.
+/// What a plan asks for instead in a run that never ends by itself: more than there are numbers for rounds.
+pub const ROUNDS_ENDLESS: u32 = u32::MAX;
+/// Highest number of a round, in a run that never ends by itself: 68 years of a round a second.
+pub const ROUND_NUMBER_MAX: u32 = (1 << 31) - 1;
+/// Most attempts at one round that a plan can set before the run fails.
 pub const ATTEMPTS_MAX: u32 = 1_000;
+/// What a continuous plan sets instead for a run that tries each round again for ever.
+pub const ATTEMPTS_ENDLESS: u32 = u32::MAX;
+/// Highest number of an attempt, in a run that tries for ever; as with rounds.
+pub const ATTEMPT_NUMBER_MAX: u32 = ROUND_NUMBER_MAX;
 /// Most local passes over the samples of one order.
 pub const EPOCHS_MAX: u32 = 1_000;
 /// Shortest deadline of a round, in milliseconds of serving.
@@ -54,6 +70,9 @@ pub const SERVER_LEARNING_RATE_MAX: f64 = 100.0;
 pub const SCHEDULE_MAX: usize = 256;
 /// Longest a node may ask to wait for an order, in milliseconds.
 pub const WAIT_MS_MAX: u32 = 60_000;
+/// Longest that a node can be told to stay away, in milliseconds: 200,000 nodes that ask 500 times a second in all come
+/// by every 400 s, 600 s at the latest. An agent takes no longer pause than this either.
+pub const RETRY_MS_MAX: u32 = 600_000;
 /// How long contributions and their receipts are kept after the round ended: 30 days.
 pub const RECEIPTS_KEEP_MS: u64 = 30 * 24 * 3_600_000;
 
@@ -63,3 +82,8 @@ const _: () = {
     assert!(worst < 1 << 53);
 };
 const _: () = assert!(METRIC_MAX as u128 * UPDATES_MAX as u128 <= i64::MAX as u128);
+// The canonical text of the largest selector can be read again.
+const _: () = assert!(
+    LABELS_MAX * (NAME_BYTES_MAX + " notin (),".len()) + SELECTOR_VALUES_MAX * (NAME_BYTES_MAX + 1)
+        <= SELECTOR_BYTES_MAX
+);

@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{NodeId, excerpt, is_name};
+use crate::eligibility::Eligibility;
+use crate::id::{NodeId, excerpt};
 use crate::limits::{
-    ATTEMPTS_MAX, DEADLINE_MS_MAX, DEADLINE_MS_MIN, EPOCHS_MAX, LABELS_MAX, LEARNER_BYTES_MAX,
-    OVER_SELECTION_PERMILLE_MAX, ROUNDS_MAX, SAMPLES_MAX, SCHEDULE_MAX, SERVER_LEARNING_RATE_MAX,
-    UPDATES_MAX,
+    ATTEMPTS_ENDLESS, ATTEMPTS_MAX, DEADLINE_MS_MAX, DEADLINE_MS_MIN, EPOCHS_MAX,
+    LEARNER_BYTES_MAX, OVER_SELECTION_PERMILLE_MAX, ROUNDS_ENDLESS, ROUNDS_MAX, SAMPLES_MAX,
+    SCHEDULE_MAX, SERVER_LEARNING_RATE_MAX, UPDATES_MAX,
 };
 use crate::order::LocalWork;
+use crate::selector::Selector;
 
 /// A plan. Built by hand or by a parser, then checked by [`Plan::check`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// How updates become a version.
     pub strategy: Strategy,
-    /// How many versions to publish.
+    /// How many versions to publish; [`ROUNDS_ENDLESS`] in a continuous run, which never ends by itself.
     pub rounds: u32,
     /// Who takes part, and how long a round waits.
     pub cohort: Cohort,
@@ -61,23 +63,13 @@ impl Weighting {
     }
 }
 
-/// Labels that a node must carry, all of them. Empty selects every node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selector(pub BTreeMap<String, String>);
-
-impl Selector {
-    /// Whether a node with `labels` is selected.
-    #[must_use]
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.iter().all(|(key, value)| labels.get(key) == Some(value))
-    }
-}
-
 /// Who takes part in a round, and how long it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cohort {
     /// Labels of the nodes to draw from.
     pub selector: Selector,
+    /// What they must report of themselves.
+    pub eligible: Eligibility,
     /// Updates wanted.
     pub goal: u32,
     /// Nodes drawn for each thousand updates wanted.
@@ -86,7 +78,7 @@ pub struct Cohort {
     pub quorum: u32,
     /// Milliseconds of serving until the deadline.
     pub deadline_ms: u64,
-    /// Attempts at one round before the run fails.
+    /// Attempts at one round before the run fails; [`ATTEMPTS_ENDLESS`], in a continuous run, for no end of them.
     pub attempts_max: u32,
     /// The nodes a reproducible run waits for; empty otherwise.
     pub nodes: Vec<NodeId>,
@@ -147,6 +139,12 @@ pub struct PlanProblem {
 }
 
 impl Plan {
+    /// Whether the run never ends by itself.
+    #[must_use]
+    pub fn is_continuous(&self) -> bool {
+        self.rounds == ROUNDS_ENDLESS
+    }
+
     /// Every problem of the plan, all at once; none means that it can run.
     #[must_use]
     pub fn check(&self) -> Vec<PlanProblem> {
@@ -166,8 +164,11 @@ impl Plan {
         let cohort = &self.cohort;
         let local = &self.local;
         let claimed = u64::from(local.samples) * u64::from(local.epochs);
+        let rounds = if self.is_continuous() { ROUNDS_MAX } else { self.rounds };
+        let tries_on = self.is_continuous() && cohort.attempts_max == ATTEMPTS_ENDLESS;
+        let attempts = if tries_on { ATTEMPTS_MAX } else { cohort.attempts_max };
         let ranges = [
-            ("rounds", u64::from(self.rounds), 1, u64::from(ROUNDS_MAX)),
+            ("rounds", u64::from(rounds), 1, u64::from(ROUNDS_MAX)),
             ("samples_max", u64::from(self.samples_max), 1, u64::from(SAMPLES_MAX)),
             ("cohort.goal", u64::from(cohort.goal), 1, u64::from(UPDATES_MAX)),
             (
@@ -178,7 +179,7 @@ impl Plan {
             ),
             ("cohort.quorum", u64::from(cohort.quorum), 1, u64::from(cohort.goal)),
             ("cohort.deadline_ms", cohort.deadline_ms, DEADLINE_MS_MIN, DEADLINE_MS_MAX),
-            ("cohort.attempts_max", u64::from(cohort.attempts_max), 1, u64::from(ATTEMPTS_MAX)),
+            ("cohort.attempts_max", u64::from(attempts), 1, u64::from(ATTEMPTS_MAX)),
             ("local.samples", u64::from(local.samples), 1, u64::from(SAMPLES_MAX)),
             ("local.epochs", u64::from(local.epochs), 1, u64::from(EPOCHS_MAX)),
             (
@@ -197,21 +198,7 @@ impl Plan {
             format!("at most samples_max, {}, when multiplied by local.epochs", self.samples_max),
             claimed.to_string(),
         );
-        must(
-            cohort.selector.0.len() <= LABELS_MAX,
-            "cohort.select",
-            format!("at most {LABELS_MAX} labels"),
-            cohort.selector.0.len().to_string(),
-        );
-        for (key, value) in &cohort.selector.0 {
-            let pair = format!("{key}={value}");
-            must(
-                is_name(key) && is_name(value),
-                "cohort.select",
-                "plain names".to_owned(),
-                excerpt(&pair),
-            );
-        }
+        cohort.eligible.check(&mut must);
         check_schedule(&local.schedule, &mut must);
         check_reproducible(self, &mut must);
         problems
@@ -290,6 +277,13 @@ fn check_reproducible(plan: &Plan, must: &mut impl FnMut(bool, &str, String, Str
             format!("1 {why}"),
             format!("{permille} thousandths"),
         );
+        // It waits for its nodes as they are: what they report must not choose the result.
+        must(
+            cohort.eligible == Eligibility::default(),
+            "cohort.eligible",
+            format!("absent {why}"),
+            "some".to_owned(),
+        );
     } else {
         let got = format!("{} names", cohort.nodes.len());
         must(
@@ -311,6 +305,7 @@ mod tests {
             rounds: 10,
             cohort: Cohort {
                 selector: Selector::default(),
+                eligible: Eligibility::default(),
                 goal: 2,
                 over_selection_permille: 1000,
                 quorum: 1,
@@ -352,8 +347,21 @@ mod tests {
             ["cohort.over_selection"]
         );
         assert_eq!(fields(|plan| plan.reproducible = false), ["cohort.nodes"]);
-        let bad = ("A".to_owned(), "b c".to_owned());
-        assert_eq!(fields(|plan| plan.cohort.selector.0.extend([bad])), ["cohort.select"]);
+        assert_eq!(fields(|plan| plan.cohort.eligible.idle = true), ["cohort.eligible"]);
+        assert_eq!(
+            fields(|plan| plan.cohort.eligible.battery_percent_min = Some(101)),
+            ["cohort.eligible.battery_percent_min", "cohort.eligible"]
+        );
+    }
+
+    #[test]
+    fn a_continuous_plan_has_no_number_of_rounds() {
+        assert_eq!(fields(|plan| plan.rounds = ROUNDS_MAX), Vec::<String>::new());
+        assert_eq!(fields(|plan| plan.rounds = ROUNDS_MAX + 1), ["rounds"]);
+        assert_eq!(fields(|plan| plan.rounds = ROUNDS_ENDLESS), Vec::<String>::new());
+        assert!(
+            !plan().is_continuous() && Plan { rounds: ROUNDS_ENDLESS, ..plan() }.is_continuous()
+        );
     }
 
     #[test]
@@ -386,14 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_and_sizes() {
-        let labels = BTreeMap::from([
-            ("site".to_owned(), "ams".to_owned()),
-            ("x".to_owned(), "1".to_owned()),
-        ]);
-        let site = |value: &str| Selector(BTreeMap::from([("site".to_owned(), value.to_owned())]));
-        assert!(Selector::default().matches(&labels) && site("ams").matches(&labels));
-        assert!(!site("ber").matches(&labels) && !site("ams").matches(&BTreeMap::new()));
+    fn over_selection_rounds_up() {
         let cohort = Cohort { goal: 7, over_selection_permille: 1300, ..plan().cohort };
         assert_eq!(cohort.size(), 10);
     }

@@ -83,12 +83,14 @@ pub fn decide(cohort: &Cohort, progress: Progress) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Selector;
+    use crate::eligibility::Eligibility;
+    use crate::selector::Selector;
 
     #[test]
     fn the_goal_closes_the_deadline_decides_by_quorum() {
         let cohort = Cohort {
             selector: Selector::default(),
+            eligible: Eligibility::default(),
             goal: 10,
             over_selection_permille: 1300,
             quorum: 6,

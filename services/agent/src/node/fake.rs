@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use federation::{
-    Answer, Artifact, Candidate, Digest, Enrolment, Evaluation, Idle, NodeId, Receipt, Refusal,
-    RefusalCode, RoundRef, Settled, TrainOrder, admission,
+    Answer, Artifact, Candidate, Digest, Enrolment, Evaluation, Idle, NodeId, NodeStatus, Receipt,
+    Refusal, RefusalCode, RoundRef, Settled, TrainOrder, admission,
 };
 use proto::convert::{FetchVersion, Order, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
@@ -34,6 +34,8 @@ pub(super) struct World {
     /// Every payload that was counted, and those that came again.
     pub(super) pushed: Vec<(Candidate, Vec<u8>)>,
     pub(super) evaluations: Vec<Evaluation>,
+    /// What nodes said of themselves, question by question.
+    pub(super) statuses: Vec<NodeStatus>,
     /// The call after which the power fails, once.
     pub(super) lose: Option<&'static str>,
     /// Answers to come instead of what `push` would say.
@@ -176,9 +178,10 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
-        let WaitOrder { node, awaiting, .. } = request.into_inner().try_into().unwrap();
+        let WaitOrder { node, awaiting, status, .. } = request.into_inner().try_into().unwrap();
         let answer = {
-            let world = self.arrived("wait");
+            let mut world = self.arrived("wait");
+            world.statuses.extend(status);
             let awaited =
                 awaiting.map(|round| world.outcomes.get(&round).copied().unwrap_or(Settled::Open));
             let order =

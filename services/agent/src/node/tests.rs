@@ -27,6 +27,7 @@ fn settings(host: &Host, state: &Path) -> Settings {
         name: None,
         labels: Default::default(),
         data: "navigation:seed=3".parse().unwrap(),
+        status_file: None,
     }
 }
 
@@ -424,4 +425,28 @@ async fn a_step_may_be_cancelled_anywhere() {
     assert_eq!(host.world().receipts.len(), 1);
     let payload = expected(&order(&artifact, 1), Residual::default());
     assert!(host.world().pushed.iter().all(|(_, pushed)| *pushed == payload));
+}
+
+#[tokio::test]
+async fn each_question_says_how_the_device_is_doing_at_that_time() {
+    let (mut host, dir) = (Host::start(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("status");
+    let settings =
+        Settings { status_file: Some(file.clone()), ..settings(&host, &dir.path().join("state")) };
+    let mut node =
+        Node::open(&settings, Uplink::connect(&settings.coordinator), &Seven, Placement::Inline)
+            .unwrap();
+    for (asked, text) in
+        ["", "charging=true\nbattery_percent=30", "charging=false"].iter().enumerate()
+    {
+        std::fs::write(&file, text).unwrap();
+        drive(&mut host, &mut node, |world, _| world.statuses.len() == asked + 1).await;
+    }
+    let world = host.world();
+    let told: Vec<_> =
+        world.statuses.iter().map(|status| (status.charging, status.battery_percent)).collect();
+    assert_eq!(told, [(None, None), (Some(true), Some(30)), (Some(false), None)]);
+    assert_eq!(*world.statuses[0].capacity, learner::capacity());
+    assert_eq!(world.statuses[0].capacity["recurrent"], 256);
+    assert_eq!(world.statuses[0].samples, Some(federation::limits::STATUS_COUNT_MAX));
 }

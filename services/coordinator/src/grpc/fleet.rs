@@ -76,10 +76,11 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
-        let WaitOrder { node, wait_ms, awaiting } =
+        let WaitOrder { node, wait_ms, awaiting, status } =
             request.into_inner().try_into().map_err(CallError::Malformed)?;
         let wait = Duration::from_millis(wait_ms.into());
-        let told = self.core.wait_order(&node, wait, awaiting).await.map_err(CallError::Store)?;
+        let told = self.core.wait_order(&node, wait, awaiting, status).await;
+        let told = told.map_err(CallError::Store)?;
         let (order, awaited) = match told {
             Err(refusal) => (Err(refusal), None),
             Ok(Told { order: Order::Train(order), awaited }) => {

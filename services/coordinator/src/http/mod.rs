@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -49,6 +49,9 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/v1/runs", get(runs::list).post(runs::create))
         .route("/v1/runs/{id}", get(runs::show))
         .route("/v1/runs/{id}/rounds", get(runs::rounds))
+        .route("/v1/runs/{id}/pause", post(runs::pause))
+        .route("/v1/runs/{id}/resume", post(runs::resume))
+        .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/nodes", get(nodes::list))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use federation::PlanProblem;
 use serde::Serialize;
 
-use crate::store::{NotStarted, StoreError};
+use crate::store::{NotDirected, NotStarted, StoreError};
 
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) enum Code {
     ModelExists,
     /// A run moves the model already.
     ModelBusy,
+    /// The run ended before.
+    RunOver,
     /// No such model.
     ModelNotFound,
     /// No such version.
@@ -122,6 +124,7 @@ impl Code {
             Self::InvalidPlan => (S::UNPROCESSABLE_ENTITY, "invalid_plan", "Invalid plan"),
             Self::ModelExists => (S::CONFLICT, "model_exists", "Model exists"),
             Self::ModelBusy => (S::CONFLICT, "model_busy", "Model busy"),
+            Self::RunOver => (S::CONFLICT, "run_over", "Run over"),
             Self::ModelNotFound => (S::NOT_FOUND, "model_not_found", "Model not found"),
             Self::VersionNotFound => (S::NOT_FOUND, "version_not_found", "Version not found"),
             Self::RunNotFound => (S::NOT_FOUND, "run_not_found", "Run not found"),
@@ -205,6 +208,17 @@ impl From<NotStarted> for Problem {
                 let expected = "a model that no live run moves".to_owned();
                 let got = format!("moved by run {run}");
                 Self::new(Code::ModelBusy, detail).with(vec![FieldError { field, expected, got }])
+            }
+        }
+    }
+}
+
+impl From<NotDirected> for Problem {
+    fn from(reason: NotDirected) -> Self {
+        match reason {
+            NotDirected::UnknownRun => Self::new(Code::RunNotFound, "no run has this number"),
+            NotDirected::RunOver(state) => {
+                Self::new(Code::RunOver, format!("the run is over: it is {state}"))
             }
         }
     }

@@ -14,7 +14,7 @@ use super::page::{Page, PageQuery};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::plan::PlanBody;
-use crate::store::{NewRun, NotStarted, Round, Run, Totals};
+use crate::store::{Directive, NewRun, NotStarted, Round, Run, Totals};
 
 /// A run to make.
 #[derive(Debug, Deserialize)]
@@ -114,6 +114,47 @@ pub(super) async fn show(
     Params(id): Params<String>,
 ) -> Result<Json<RunBody>, Problem> {
     Ok(Json(show_run(find(&core, &id).await?)))
+}
+
+/// What directs a run has nothing to say beside: an empty object.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// `POST /v1/runs/{id}/pause`: opens no further round; the open one goes on.
+pub(super) async fn pause(
+    State(core): State<Arc<Core>>,
+    Params(id): Params<String>,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
+) -> Result<Json<RunBody>, Problem> {
+    direct(&core, &id, Directive::Pause).await
+}
+
+/// `POST /v1/runs/{id}/resume`: goes on.
+pub(super) async fn resume(
+    State(core): State<Arc<Core>>,
+    Params(id): Params<String>,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
+) -> Result<Json<RunBody>, Problem> {
+    direct(&core, &id, Directive::Resume).await
+}
+
+/// `POST /v1/runs/{id}/cancel`: ends the run and abandons its open round.
+pub(super) async fn cancel(
+    State(core): State<Arc<Core>>,
+    Params(id): Params<String>,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
+) -> Result<Json<RunBody>, Problem> {
+    direct(&core, &id, Directive::Cancel).await
+}
+
+async fn direct(core: &Core, id: &str, directive: Directive) -> Result<Json<RunBody>, Problem> {
+    let id = RunId(id.parse().map_err(|_| no_run())?);
+    let run = core.store.direct_run(id, directive, core.clock.wall()).await??;
+    // The board follows at once: nodes stop working on a cancelled round, a resumed run opens its next one.
+    core.wake.notify_one();
+    tracing::info!(run.id = id.0, run.state = %run.state, directive = directive.as_str(), "directed a run");
+    Ok(Json(show_run(run)))
 }
 
 /// `GET /v1/runs/{id}/rounds`: all attempts, as they were opened.

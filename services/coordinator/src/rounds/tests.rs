@@ -1,5 +1,8 @@
 //! Rounds, tick by tick, with a clock that stands still until told.
 
+mod lifecycle;
+mod selection;
+
 use federation::aggregate::{Master, Sum, advance, publish};
 use federation::round::RoundState;
 use federation::{RefusalCode, Selector, Settled};
@@ -238,6 +241,10 @@ async fn a_reproducible_run_waits_for_its_nodes_and_any_other_for_its_quorum() {
     assert_eq!(world.find_run(&repeat).await.state, RunState::Waiting);
     world.enrol("late").await;
     world.tick().await;
+    assert_eq!(world.find_run(&repeat).await.state, RunState::Waiting, "two of its nodes are busy");
+    world.answer(&named[..2], |_| 1).await;
+    world.serve(10_000).await;
+    assert_eq!(world.find_run(&quick).await.state, RunState::Completed);
     assert_eq!(world.find_run(&repeat).await.live.unwrap().cohort, 3);
 }
 

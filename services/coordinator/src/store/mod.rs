@@ -7,6 +7,7 @@
 mod error;
 mod evaluations;
 mod groups;
+mod lifecycle;
 mod models;
 mod nodes;
 mod progress;
@@ -35,8 +36,9 @@ use self::worker::{NoAnswer, Worker};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
 pub(crate) use self::groups::{Counting, Offer, Tally};
+pub(crate) use self::lifecycle::{Directive, NotDirected};
 pub(crate) use self::models::{Created, Model, Version, Which};
-pub(crate) use self::nodes::Node;
+pub(crate) use self::nodes::{Node, Turns};
 pub(crate) use self::progress::{Live, LiveRound};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
 #[cfg(test)]

@@ -24,6 +24,17 @@ pub(crate) struct Node {
     pub(crate) enrolled_ms: u64,
     /// When it was last heard of; written seldom.
     pub(crate) seen_ms: u64,
+    /// Its turns so far.
+    pub(crate) turns: Turns,
+}
+
+/// When and how often a node was drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turns {
+    /// The row of the last round it was drawn for; 0 for none.
+    pub(crate) last: u64,
+    /// In how many rounds it was.
+    pub(crate) count: u32,
 }
 
 #[derive(sqlx::FromRow)]
@@ -34,13 +45,16 @@ struct NodeRow {
     learners: String,
     enrolled_ms: i64,
     seen_ms: i64,
+    last_turn: i64,
+    turns: i64,
 }
 
 impl TryFrom<NodeRow> for Node {
     type Error = Corrupt;
 
     fn try_from(row: NodeRow) -> Result<Self, Corrupt> {
-        let NodeRow { id, public_key, labels, learners, enrolled_ms, seen_ms } = row;
+        let NodeRow { id, public_key, labels, learners, enrolled_ms, seen_ms, last_turn, turns } =
+            row;
         let key = |bytes: Vec<u8>| Corrupt {
             column: "nodes.public_key",
             got: format!("{} bytes", bytes.len()),
@@ -52,8 +66,23 @@ impl TryFrom<NodeRow> for Node {
             learners: json("nodes.learners", &learners)?,
             enrolled_ms: int("nodes.enrolled_ms", enrolled_ms)?,
             seen_ms: int("nodes.seen_ms", seen_ms)?,
+            turns: Turns {
+                last: int("turns.round_id", last_turn)?,
+                count: int("turns.turns", turns)?,
+            },
         })
     }
+}
+
+/// Nodes with their turns; a condition follows.
+macro_rules! nodes {
+    ($rest:literal) => {
+        concat!(
+            "SELECT n.*, coalesce(t.round_id, 0) AS last_turn, coalesce(t.turns, 0) AS turns
+             FROM nodes n LEFT JOIN turns t ON t.node_id = n.id ",
+            $rest
+        )
+    };
 }
 
 impl Store {
@@ -94,7 +123,7 @@ impl Store {
             .bind(sql(now.0))
             .execute(&mut *tx)
             .await?;
-            let row: NodeRow = sqlx::query_as("SELECT * FROM nodes WHERE public_key = ?")
+            let row: NodeRow = sqlx::query_as(nodes!("WHERE n.public_key = ?"))
                 .bind(&public_key[..])
                 .fetch_one(&mut *tx)
                 .await?;
@@ -106,7 +135,7 @@ impl Store {
     /// The node of this name.
     pub(crate) async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
         self.read("node", async move |tx: &mut SqliteConnection| {
-            let row: Option<NodeRow> = sqlx::query_as("SELECT * FROM nodes WHERE id = ?")
+            let row: Option<NodeRow> = sqlx::query_as(nodes!("WHERE n.id = ?"))
                 .bind(id.as_str())
                 .fetch_optional(tx)
                 .await?;
@@ -118,12 +147,11 @@ impl Store {
     /// Up to `limit` nodes whose names come after `after`, by name.
     pub(crate) async fn nodes(&self, after: String, limit: u32) -> Result<Vec<Node>, StoreError> {
         self.read("nodes", async move |tx: &mut SqliteConnection| {
-            let rows: Vec<NodeRow> =
-                sqlx::query_as("SELECT * FROM nodes WHERE id > ? ORDER BY id LIMIT ?")
-                    .bind(after)
-                    .bind(limit)
-                    .fetch_all(tx)
-                    .await?;
+            let rows: Vec<NodeRow> = sqlx::query_as(nodes!("WHERE n.id > ? ORDER BY n.id LIMIT ?"))
+                .bind(after)
+                .bind(limit)
+                .fetch_all(tx)
+                .await?;
             Ok(rows.into_iter().map(Node::try_from).collect::<Result<_, _>>()?)
         })
         .await
@@ -182,6 +210,6 @@ async fn set_seen(tx: &mut SqliteConnection, seen: &[(NodeId, Timestamp)]) -> Re
     Ok(())
 }
 
-fn to_json(value: &impl serde::Serialize) -> String {
+pub(super) fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("texts and maps of texts are always JSON")
 }

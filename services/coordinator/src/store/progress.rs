@@ -25,6 +25,10 @@ pub(crate) struct Live {
     pub(crate) plan: Plan,
     /// The round, if it is open or closing.
     pub(crate) live: Option<LiveRound>,
+    /// The row of the round it opened last.
+    pub(crate) opened: Option<RoundKey>,
+    /// Whether it must not open another.
+    pub(crate) paused: bool,
 }
 
 /// A round that is not over.
@@ -53,6 +57,8 @@ struct LiveRow {
     learner: String,
     weights: i64,
     plan: String,
+    opened: Option<i64>,
+    paused: bool,
     #[sqlx(flatten)]
     live: LiveRoundRow,
 }
@@ -72,7 +78,8 @@ impl Store {
     pub(crate) async fn live(&self) -> Result<Vec<Live>, StoreError> {
         self.read("live", async move |tx: &mut SqliteConnection| {
             let rows: Vec<LiveRow> = sqlx::query_as(
-                "SELECT runs.id, runs.round, runs.attempt, runs.model, m.learner, m.weights, runs.plan,
+                "SELECT runs.id, runs.round, runs.attempt, runs.model, m.learner, m.weights, runs.plan, runs.paused,
+                     (SELECT id FROM rounds WHERE run_id = runs.id ORDER BY number DESC, attempt DESC LIMIT 1) AS opened,
                      r.id AS round_id, r.state, r.base_version, v.digest AS base, r.updates, r.served_ms
                  FROM runs JOIN models m ON m.name = runs.model
                  LEFT JOIN rounds r ON r.run_id = runs.id AND r.closed_ms IS NULL
@@ -91,7 +98,18 @@ impl TryFrom<LiveRow> for Live {
     type Error = Fault;
 
     fn try_from(row: LiveRow) -> Result<Self, Fault> {
-        let LiveRow { id, round, attempt, model, learner, weights, plan: text_of_plan, live } = row;
+        let LiveRow {
+            id,
+            round,
+            attempt,
+            model,
+            learner,
+            weights,
+            plan: text_of_plan,
+            opened,
+            paused,
+            live,
+        } = row;
         Ok(Self {
             round: round_ref(id, round, attempt)?,
             model: text("runs.model", &model)?,
@@ -99,6 +117,8 @@ impl TryFrom<LiveRow> for Live {
             weights: int("models.weights", weights)?,
             plan: plan(&text_of_plan)?,
             live: live.parse()?,
+            opened: opened.map(RoundKey),
+            paused,
         })
     }
 }

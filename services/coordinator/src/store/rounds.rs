@@ -6,6 +6,7 @@ use federation::{NodeId, RoundRef, RunId, Timestamp, VersionNumber};
 use sqlx::SqliteConnection;
 
 use super::error::{Corrupt, Fault};
+use super::nodes::to_json;
 use super::row::{int, int_or_none, sql, text};
 use super::{Store, StoreError};
 
@@ -144,18 +145,19 @@ impl TryFrom<RoundRow> for Round {
 }
 
 impl Store {
-    /// Opens a round from the model's newest version; `false` when it is not the run's next one any more.
+    /// Opens a round from the model's newest version; `None` when it is not the run's next one any more, or the run is
+    /// paused or over. Its nodes have their turn with it.
     pub(crate) async fn open_round(
         &self,
         opening: Opening,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<RoundKey>, StoreError> {
         self.write("open_round", async move |tx: &mut SqliteConnection| {
             let Opening { round, weights, cohort } = opening;
             let key: Option<i64> = sqlx::query_scalar(
                 "INSERT INTO rounds (run_id, number, attempt, state, base_version, cohort, opened_ms)
                  SELECT id, round, attempt, 'open', (SELECT max(number) FROM versions WHERE model = runs.model), ?, ?
-                 FROM runs WHERE id = ? AND round = ? AND attempt = ? AND ended_ms IS NULL
+                 FROM runs WHERE id = ? AND round = ? AND attempt = ? AND ended_ms IS NULL AND NOT paused
                      AND NOT EXISTS (SELECT 1 FROM rounds WHERE run_id = runs.id AND closed_ms IS NULL)
                  RETURNING id",
             )
@@ -166,13 +168,23 @@ impl Store {
             .bind(round.attempt)
             .fetch_optional(&mut *tx)
             .await?;
-            let Some(key) = key else { return Ok(false) };
+            let Some(key) = key else { return Ok(None) };
             let names: Vec<&str> = cohort.iter().map(NodeId::as_str).collect();
+            let names = to_json(&names);
             sqlx::query(
                 "INSERT INTO cohorts (round_id, node_id) SELECT ?, value FROM json_each(?) ORDER BY value",
             )
             .bind(key)
-            .bind(serde_json::to_string(&names).expect("texts are always JSON"))
+            .bind(&names)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query(
+                "INSERT INTO turns (node_id, round_id, turns) SELECT value, ?, 1 FROM json_each(?) WHERE true
+                 ORDER BY value
+                 ON CONFLICT (node_id) DO UPDATE SET round_id = excluded.round_id, turns = turns + 1",
+            )
+            .bind(key)
+            .bind(names)
             .execute(&mut *tx)
             .await?;
             sqlx::query("INSERT INTO sums (round_id, lanes) VALUES (?, ?)")
@@ -184,18 +196,18 @@ impl Store {
                 .bind(sql(round.run.0))
                 .execute(&mut *tx)
                 .await?;
-            Ok(true)
+            Ok(Some(RoundKey(key)))
         })
         .await
     }
 
-    /// The nodes drawn for a round, each with whether its update is counted.
+    /// The nodes drawn for a round, by name, each with whether its update is counted.
     pub(crate) async fn cohort(&self, key: RoundKey) -> Result<Vec<(NodeId, bool)>, StoreError> {
         self.read("cohort", async move |tx: &mut SqliteConnection| {
             let members: Vec<(String, bool)> = sqlx::query_as(
                 "SELECT node_id, EXISTS (
                      SELECT 1 FROM contributions c WHERE c.round_id = m.round_id AND c.node_id = m.node_id)
-                 FROM cohorts m WHERE round_id = ?",
+                 FROM cohorts m WHERE round_id = ? ORDER BY node_id",
             )
             .bind(key.0)
             .fetch_all(tx)

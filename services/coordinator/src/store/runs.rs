@@ -14,17 +14,21 @@ use super::row::{int, int_or_none, json, sql, text};
 use super::{Store, StoreError};
 use crate::plan::PlanBody;
 
-/// `waiting -> running -> completed | failed`.
+/// `waiting -> running -> completed | failed | cancelled`, and `paused` instead of the first two until resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunState {
     /// For enough nodes to begin its first round.
     Waiting,
     /// Its rounds go on.
     Running,
+    /// It opens no further round until it is resumed.
+    Paused,
     /// All its versions are published.
     Completed,
     /// It gave up; the reason says why.
     Failed,
+    /// Somebody ended it.
+    Cancelled,
 }
 
 impl RunState {
@@ -33,8 +37,10 @@ impl RunState {
         match self {
             Self::Waiting => "waiting",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -49,7 +55,7 @@ impl FromStr for RunState {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Waiting, Self::Running, Self::Completed, Self::Failed]
+        [Self::Waiting, Self::Running, Self::Paused, Self::Completed, Self::Failed, Self::Cancelled]
             .into_iter()
             .find(|state| state.as_str() == text)
             .ok_or_else(|| text.to_owned())
@@ -81,7 +87,7 @@ pub(crate) struct Run {
     pub(crate) live: Option<Round>,
     /// When it was made.
     pub(crate) created_ms: u64,
-    /// When it completed or failed.
+    /// When it completed, failed or was cancelled.
     pub(crate) ended_ms: Option<u64>,
 }
 
@@ -109,6 +115,7 @@ struct RunRow {
     model: String,
     plan: String,
     state: String,
+    paused: bool,
     reason: Option<String>,
     reproducible: bool,
     base_version: i64,
@@ -190,9 +197,13 @@ pub(super) fn artifact(bytes: &[u8]) -> Result<Artifact, Corrupt> {
         .map_err(|error| Corrupt { column: "artifacts.bytes", got: error.to_string() })
 }
 
-async fn runs_after(tx: &mut SqliteConnection, after: u64, limit: u32) -> Result<Vec<Run>, Fault> {
+pub(super) async fn runs_after(
+    tx: &mut SqliteConnection,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Run>, Fault> {
     let rows: Vec<RunRow> = sqlx::query_as(
-        "SELECT id, model, plan, state, reason, reproducible, base_version,
+        "SELECT id, model, plan, state, paused, reason, reproducible, base_version,
              coalesce((SELECT max(version) FROM rounds WHERE run_id = runs.id), base_version) AS latest_version,
              (SELECT count(*) FROM rounds WHERE run_id = runs.id AND version IS NOT NULL) AS rounds_published,
              created_ms, ended_ms
@@ -205,11 +216,13 @@ async fn runs_after(tx: &mut SqliteConnection, after: u64, limit: u32) -> Result
     let mut runs = Vec::with_capacity(rows.len());
     for row in rows {
         let live = live_round(tx, row.id).await?;
+        let state = text("runs.state", &row.state)?;
+        let paused = row.paused && row.ended_ms.is_none();
         runs.push(Run {
             id: RunId(int("runs.id", row.id)?),
             model: text("runs.model", &row.model)?,
             plan: plan(&row.plan)?,
-            state: text("runs.state", &row.state)?,
+            state: if paused { RunState::Paused } else { state },
             reason: row.reason,
             reproducible: row.reproducible,
             base_version: VersionNumber(int("runs.base_version", row.base_version)?),

@@ -217,6 +217,35 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_database_of_the_first_release_keeps_its_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    let first =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/sqlite/0001_initial.sql");
+    std::fs::copy(first, dir.path().join("0001_initial.sql")).unwrap();
+    let file = dir.path().join("old.db");
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let migrator = sqlx::migrate::Migrator::new(dir.path()).await.unwrap();
+    migrator.run_direct(None, &mut connection, false).await.unwrap();
+    connection.close().await.unwrap();
+    tamper(
+        &file,
+        "INSERT INTO artifacts VALUES (zeroblob(32), x'00');
+         INSERT INTO models VALUES ('m', 'reckon/1', 4, 0);
+         INSERT INTO nodes VALUES ('a', zeroblob(32), '{}', '[]', 0, 0), ('b', randomblob(32), '{}', '[]', 0, 0);
+         INSERT INTO runs VALUES (1, 'm', '{}', 'running', NULL, 0, 1, 3, 1, 0, NULL);
+         INSERT INTO rounds (id, run_id, number, attempt, state, base_version, cohort, opened_ms, closed_ms)
+         VALUES (5, 1, 1, 1, 'published', 1, 1, 0, 0), (9, 1, 2, 1, 'published', 1, 1, 0, 0);
+         INSERT INTO cohorts VALUES (5, 'a'), (9, 'a')",
+    )
+    .await;
+    let store = Store::open(&file, 0).await.unwrap();
+    let nodes = store.nodes(String::new(), 10).await.unwrap();
+    let turns: Vec<_> = nodes.iter().map(|node| (node.turns.last, node.turns.count)).collect();
+    assert_eq!(turns, [(9, 2), (0, 0)]);
+}
+
+#[tokio::test]
 async fn what_is_no_database_of_ours_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.db");

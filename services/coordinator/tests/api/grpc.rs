@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
-use federation::{Candidate, Digest, Evaluation, Metrics, NodeId, Settled, TrainOrder};
+use federation::{Candidate, Digest, Evaluation, Metrics, NodeId, NodeStatus, Settled, TrainOrder};
 use proto::convert::{FetchVersion, Order, Reply, VersionPart, WaitOrder};
 use proto::v1;
 use tonic::{Code, Status};
@@ -85,8 +85,12 @@ async fn every_call_may_be_repeated_after_a_lost_reply() {
     let (other, other_payload) = update(&orders[1], &nodes[1], 3);
     site.push(&other, &other_payload).await.unwrap();
     let awaited = loop {
-        let request =
-            WaitOrder { node: nodes[0].clone(), wait_ms: 50, awaiting: Some(orders[0].round) };
+        let request = WaitOrder {
+            node: nodes[0].clone(),
+            wait_ms: 50,
+            awaiting: Some(orders[0].round),
+            status: None,
+        };
         let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
         let (_, awaited): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
         if awaited != Some(Settled::Open) {
@@ -155,6 +159,60 @@ async fn every_refusal_of_an_update_has_its_code_and_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn a_node_is_drawn_when_it_reports_what_the_run_asks() {
+    let mut site = Site::start().await;
+    let nodes = [site.enrol("a").await, site.enrol("b").await];
+    site.make_model("m").await;
+    let mut plan = plan(1, 1);
+    plan["cohort"]["eligible"] = serde_json::json!({
+        "charging": true, "battery_percent_min": 30, "samples_min": 50,
+        "capacity_min": {"recurrent": 100},
+    });
+    site.make_run("m", plan).await;
+    let mut ask = async |node: &NodeId, status: Option<NodeStatus>, wait_ms| {
+        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status };
+        let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
+        let (reply, _): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
+        reply.unwrap()
+    };
+    let good = NodeStatus {
+        charging: Some(true),
+        idle: None,
+        battery_percent: Some(30),
+        samples: Some(50),
+        capacity: std::sync::Arc::new([("recurrent".to_owned(), 256)].into()),
+    };
+    let empty = NodeStatus { battery_percent: Some(29), ..good.clone() };
+    assert!(matches!(ask(&nodes[0], Some(empty), 0).await, Order::Idle(_)));
+    assert!(matches!(ask(&nodes[0], None, 0).await, Order::Idle(_)));
+    assert!(matches!(ask(&nodes[1], Some(good), 30_000).await, Order::Train(_)));
+    let listed = site.get("/v1/nodes").await.json();
+    assert_eq!(
+        listed["items"][1]["status"],
+        serde_json::json!({
+            "charging": true, "idle": null, "battery_percent": 30, "samples": 50,
+            "capacity": {"recurrent": 256},
+        })
+    );
+    assert_eq!(listed["items"][0]["status"]["charging"], serde_json::Value::Null);
+    assert_eq!(
+        (&listed["items"][0]["turns"], &listed["items"][1]["turns"]),
+        (&0.into(), &1.into())
+    );
+
+    let status = v1::NodeStatus { battery_percent: Some(101), ..v1::NodeStatus::default() };
+    let request = v1::WaitOrderRequest {
+        node_id: "a".to_owned(),
+        wait_ms: 0,
+        awaiting: None,
+        status: Some(status),
+    };
+    let error = site.fleet.wait_order(request).await.unwrap_err();
+    is_error(error, Code::InvalidArgument, "malformed");
+    site.running.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_node_of_a_closed_round_is_refused() {
     let mut site = Site::start().await;
     let nodes = [site.enrol("a").await, site.enrol("b").await];
@@ -190,7 +248,7 @@ async fn other_refusals() {
     assert_eq!(fetch(&mut site, &stranger, orders[0].base).await.unwrap_err(), "unknown_node");
     assert_eq!(fetch(&mut site, &nodes[0], Digest::of(b"x")).await.unwrap_err(), "unknown_version");
 
-    let request = WaitOrder { node: stranger, wait_ms: 0, awaiting: None };
+    let request = WaitOrder { node: stranger, wait_ms: 0, awaiting: None, status: None };
     let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
     let (reply, awaited): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
     assert_eq!((reply.unwrap_err().code.as_str(), awaited), ("unknown_node", None));
@@ -242,7 +300,12 @@ async fn malformed_messages_are_errors_with_a_code() {
     }
     let status = site.fleet.enrol(v1::EnrolRequest::default()).await.unwrap_err();
     is_error(status, Code::InvalidArgument, "malformed");
-    let wait = v1::WaitOrderRequest { node_id: "a".to_owned(), wait_ms: 60_001, awaiting: None };
+    let wait = v1::WaitOrderRequest {
+        node_id: "a".to_owned(),
+        wait_ms: 60_001,
+        awaiting: None,
+        status: None,
+    };
     is_error(site.fleet.wait_order(wait).await.unwrap_err(), Code::InvalidArgument, "malformed");
     let fetch = v1::FetchVersionRequest { node_id: "A".to_owned(), digest: Bytes::new() };
     let Err(status) = site.fleet.fetch_version(fetch).await else { panic!() };

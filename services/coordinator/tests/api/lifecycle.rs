@@ -62,7 +62,7 @@ async fn shutdown_answers_those_who_wait_at_once() {
     let mut site = Site::start().await;
     let node = site.enrol("a").await;
     let wait = |wait_ms| {
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None };
+        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status: None };
         let mut fleet = site.fleet.clone();
         async move {
             let response = fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();

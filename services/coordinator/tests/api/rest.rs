@@ -164,7 +164,45 @@ async fn what_is_wrong_with_a_request_is_told_by_its_code_and_field() {
         body
     };
     type Change = dyn Fn(&mut Value);
-    let cases: [(&Change, u16, &str, &str); 10] = [
+    let cases: [(&Change, u16, &str, &str); 18] = [
+        (
+            &|body| body["plan"]["cohort"]["select"] = json!("site=ams,"),
+            422,
+            "invalid_plan",
+            "plan.cohort.select",
+        ),
+        (
+            &|body| body["plan"]["cohort"]["select"] = json!({"Site": "ams"}),
+            422,
+            "invalid_plan",
+            "plan.cohort.select",
+        ),
+        (
+            &|body| body["plan"]["cohort"]["select"] = json!(["site=ams"]),
+            422,
+            "invalid_value",
+            "plan.cohort.select",
+        ),
+        (
+            &|body| body["plan"]["cohort"]["eligible"] = json!({"chargin": true}),
+            422,
+            "unknown_field",
+            "plan.cohort.eligible.chargin",
+        ),
+        (
+            &|body| body["plan"]["cohort"]["eligible"] = json!({"battery_percent_min": 101}),
+            422,
+            "invalid_plan",
+            "plan.cohort.eligible.battery_percent_min",
+        ),
+        (
+            &|body| body["plan"]["cohort"]["eligible"] = json!({"capacity_min": {"a": -1}}),
+            422,
+            "invalid_value",
+            "plan.cohort.eligible.capacity_min.a",
+        ),
+        (&|body| body["plan"]["rounds"] = Value::Null, 422, "invalid_plan", "plan.rounds"),
+        (&|body| body["plan"]["continuous"] = json!(true), 422, "invalid_plan", "plan.rounds"),
         (
             &|body| body["plan"]["cohort"]["gaol"] = json!(1),
             422,
@@ -266,6 +304,70 @@ async fn what_is_wrong_with_a_request_is_told_by_its_code_and_field() {
         site.get(path).await.is_problem(404, "run_not_found");
     }
     assert_eq!(site.get("/v1/runs").await.json(), json!({"items": [], "next_cursor": null}));
+    site.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn runs_are_paused_resumed_and_cancelled() {
+    let mut site = Site::start().await;
+    let node = site.enrol("a").await;
+    site.make_model("m").await;
+    let mut plan = plan(1, 1);
+    plan["rounds"] = Value::Null;
+    plan["continuous"] = json!(true);
+    plan["cohort"]["select"] = json!("task in (navigation,other),!retired");
+    site.make_run("m", plan).await;
+    let shown = site.get("/v1/runs/1").await.json();
+    assert_eq!(
+        (&shown["plan"]["rounds"], &shown["plan"]["continuous"]),
+        (&Value::Null, &json!(true))
+    );
+    assert_eq!(shown["plan"]["cohort"]["select"], "!retired,task in (navigation,other)");
+    let order = site.order(&node).await;
+
+    let nothing = json!({});
+    for _ in 0..2 {
+        let paused = site.post("/v1/runs/1/pause", &nothing).await;
+        assert_eq!((paused.status, &paused.json()["state"]), (200, &json!("paused")));
+    }
+    let (candidate, payload) = update(&order, &node, 1);
+    site.push(&candidate, &payload).await.unwrap();
+    loop {
+        let run = site.get("/v1/runs/1").await.json();
+        assert_eq!(run["state"], "paused");
+        if run["rounds_published"] == 1 {
+            break;
+        }
+    }
+    let resumed = site.post("/v1/runs/1/resume", &nothing).await;
+    assert_eq!((resumed.status, &resumed.json()["state"]), (200, &json!("running")));
+    assert_eq!(site.order(&node).await.round.number, 2);
+
+    for _ in 0..2 {
+        let over = site.post("/v1/runs/1/cancel", &nothing).await.json();
+        assert_eq!((&over["state"], &over["round"]), (&json!("cancelled"), &Value::Null));
+        assert!(over["ended_at_ms"].is_u64(), "{over}");
+    }
+    let rounds = site.get("/v1/runs/1/rounds").await.json();
+    let last = &rounds["items"][1];
+    assert_eq!((&last["state"], &last["reason"]), (&json!("abandoned"), &json!("cancelled")));
+    for verb in ["pause", "resume"] {
+        let refused = site.post(&format!("/v1/runs/1/{verb}"), &nothing).await;
+        let problem = refused.is_problem(409, "run_over");
+        assert!(problem["detail"].as_str().unwrap().contains("cancelled"), "{problem}");
+    }
+    for verb in ["pause", "resume", "cancel"] {
+        for id in ["2", "0", "x", "99999999999999999999"] {
+            let path = format!("/v1/runs/{id}/{verb}");
+            site.post(&path, &nothing).await.is_problem(404, "run_not_found");
+        }
+        let path = format!("/v1/runs/1/{verb}");
+        site.post(&path, &json!({"why": "x"})).await.is_problem(422, "unknown_field");
+        site.get(&path).await.is_problem(405, "method_not_allowed");
+        let form = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n");
+        site.raw(&form, b"").await.is_problem(415, "unsupported_media_type");
+    }
+    site.post("/v1/runs/1/stop", &nothing).await.is_problem(404, "not_found");
     site.running.shutdown().await;
 }
 

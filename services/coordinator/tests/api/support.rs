@@ -82,7 +82,7 @@ impl Site {
     }
 
     pub(crate) async fn wait(&mut self, node: &NodeId, wait_ms: u32) -> Order {
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None };
+        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status: None };
         let response = self.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
         let (reply, _) = response.into_inner().try_into().unwrap();
         let reply: Reply<Order> = reply;

@@ -1,0 +1,106 @@
+//! A run's life as people direct it: pause, resume, cancel. Each is one transaction, and idempotent.
+
+use federation::round::RoundState;
+use federation::{RunId, Timestamp};
+use sqlx::SqliteConnection;
+
+use super::error::Fault;
+use super::row::{sql, text};
+use super::runs::{Run, RunState, runs_after};
+use super::{Store, StoreError};
+
+/// Why the round of a cancelled run is abandoned.
+pub(crate) const CANCELLED: &str = "cancelled";
+
+/// What somebody wants of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Directive {
+    /// Open no further round. The round that is open goes on, and what it counted is not lost.
+    Pause,
+    /// Go on.
+    Resume,
+    /// End now. The round that is open is abandoned.
+    Cancel,
+}
+
+impl Directive {
+    /// The directive as text, for logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// Why a run does not follow a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotDirected {
+    /// No run has the number.
+    UnknownRun,
+    /// It ended in this state.
+    RunOver(RunState),
+}
+
+impl Store {
+    /// Directs a run. What it does already is done; a run that is over does nothing more, but cancelling a cancelled
+    /// one is no mistake.
+    pub(crate) async fn direct_run(
+        &self,
+        id: RunId,
+        directive: Directive,
+        now: Timestamp,
+    ) -> Result<Result<Run, NotDirected>, StoreError> {
+        self.write("direct_run", async move |tx: &mut SqliteConnection| {
+            let row: Option<(String, Option<i64>)> =
+                sqlx::query_as("SELECT state, ended_ms FROM runs WHERE id = ?")
+                    .bind(sql(id.0))
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let Some((state, ended_ms)) = row else { return Ok(Err(NotDirected::UnknownRun)) };
+            let state: RunState = text("runs.state", &state)?;
+            if ended_ms.is_none() {
+                match directive {
+                    Directive::Pause => set_paused(tx, id, true).await?,
+                    Directive::Resume => set_paused(tx, id, false).await?,
+                    Directive::Cancel => cancel(tx, id, now).await?,
+                }
+            } else if (directive, state) != (Directive::Cancel, RunState::Cancelled) {
+                return Ok(Err(NotDirected::RunOver(state)));
+            }
+            let run = runs_after(tx, id.0.saturating_sub(1), 1).await?.into_iter().next();
+            Ok(Ok(run.ok_or(sqlx::Error::RowNotFound)?))
+        })
+        .await
+    }
+}
+
+async fn set_paused(tx: &mut SqliteConnection, id: RunId, paused: bool) -> Result<(), Fault> {
+    sqlx::query("UPDATE runs SET paused = ? WHERE id = ?")
+        .bind(paused)
+        .bind(sql(id.0))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Ends a run and its open round. The round's contributions stay; that it was abandoned is what became of them.
+async fn cancel(tx: &mut SqliteConnection, id: RunId, now: Timestamp) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE rounds SET state = ?, reason = ?, closed_ms = ? WHERE run_id = ? AND closed_ms IS NULL",
+    )
+    .bind(RoundState::Abandoned.as_str())
+    .bind(CANCELLED)
+    .bind(sql(now.0))
+    .bind(sql(id.0))
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("UPDATE runs SET state = ?, ended_ms = ? WHERE id = ?")
+        .bind(RunState::Cancelled.as_str())
+        .bind(sql(now.0))
+        .bind(sql(id.0))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
