@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalCode, limits};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::orders::Board;
+use crate::posted::Posted;
 use crate::presence::Presence;
 use crate::store::{Store, StoreError};
 
@@ -21,7 +22,7 @@ pub(crate) struct Core {
     /// The nodes heard of lately.
     pub(crate) presence: Presence,
     /// The orders to be had, as the last tick left them.
-    pub(crate) board: watch::Sender<Arc<Board>>,
+    pub(crate) board: Posted<Arc<Board>>,
     /// Asks for a tick now: something happened that a round waits for.
     pub(crate) wake: Notify,
     /// Cancelled when shutdown begins.
@@ -50,7 +51,7 @@ impl Core {
             store,
             clock,
             presence: Presence::default(),
-            board: watch::Sender::new(Arc::new(Board::default())),
+            board: Posted::new(Arc::new(Board::default())),
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),

@@ -21,6 +21,7 @@ mod grpc;
 mod http;
 mod orders;
 mod plan;
+mod posted;
 mod presence;
 mod rounds;
 mod server;

@@ -113,7 +113,7 @@ impl Core {
         let mut board = self.board.subscribe();
         let mut counted = BTreeSet::new();
         let order = loop {
-            let posted = board.borrow_and_update().clone();
+            let posted = board.read();
             if let Some(order) = self.find_order(&posted, node, &mut counted).await? {
                 break Order::Train(order);
             }
@@ -121,7 +121,7 @@ impl Core {
                 biased;
                 () = self.stop.cancelled() => false,
                 () = sleep_until(until) => false,
-                changed = board.changed() => changed.is_ok(),
+                () = board.changed() => true,
             };
             if !changed {
                 break Order::Idle(self.idle(&posted, node));
