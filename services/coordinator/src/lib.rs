@@ -34,5 +34,6 @@ mod testing;
 
 pub use clock::SystemClock;
 pub use config::{Args, Config, ConfigError, ConfigProblem, LogFormat};
-pub use server::{Coordinator, PartEnded, Running};
+pub use server::{Coordinator, PartEnded, Running, Simulated};
 pub use start::StartError;
+pub use store::{Moment, PowerFails};

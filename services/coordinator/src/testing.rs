@@ -17,7 +17,7 @@ use crate::admission::Announced;
 use crate::core::Core;
 use crate::orders::{Order, Told};
 use crate::rounds::Rounds;
-use crate::store::{Created, NewRun, Run, Store, Version};
+use crate::store::{Created, NewRun, Run, Sql, Store, Version};
 
 /// Weights of the test model.
 pub(crate) const WEIGHTS: u32 = 4;
@@ -57,7 +57,8 @@ impl World {
     }
 
     async fn over(dir: TempDir, clock: Arc<StillClock>, size_max_mib: u32) -> Self {
-        let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
+        let file = dir.path().join("coordinator.db");
+        let store = Store::open(&file, size_max_mib, &Sql::Awaited).await.unwrap();
         let core = Arc::new(Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, 5_000));
         let rounds = Rounds::new(Arc::clone(&core));
         Self { dir, clock, core, rounds }

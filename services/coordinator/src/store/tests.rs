@@ -11,7 +11,9 @@ use federation::{
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::oneshot;
 
-use super::{Created, Fault, NewRun, NotStarted, OpenError, RunState, Store, StoreError, Which};
+use super::{
+    Created, Fault, NewRun, NotStarted, OpenError, RunState, Sql, Store, StoreError, Which,
+};
 use crate::testing::{World, artifact, enrolment, fleet, plan, update};
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -29,7 +31,7 @@ async fn tamper(file: &Path, sql: &'static str) {
 }
 
 async fn open_error(file: &Path) -> OpenError {
-    Store::open(file, 0).await.unwrap_err()
+    Store::open(file, 0, &Sql::Awaited).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -204,7 +206,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     .await;
     let before = std::fs::read(world.file()).unwrap();
     let OpenError::Newer { found, known } = open_error(&world.file()).await else { panic!() };
-    let error = crate::start::open_store(world.dir.path(), 0).await.unwrap_err();
+    let error = crate::start::open_store(world.dir.path(), 0, &Sql::Awaited).await.unwrap_err();
     assert_eq!((error.code(), error.exit_code()), ("schema_newer", 65));
     assert!(error.to_string().contains(&format!("version {found}")), "{error}");
     assert_eq!((found, known), (9_999, 1));
@@ -231,7 +233,7 @@ async fn what_is_no_database_of_ours_is_refused() {
     let cut = open_error(&world.file()).await;
     assert!(matches!(cut, OpenError::Invalid(_)), "{cut}");
     tamper(&dir.path().join("y.db"), "CREATE TABLE _sqlx_migrations (version INTEGER)").await;
-    assert!(Store::open(&dir.path().join("y.db"), 0).await.is_err());
+    assert!(Store::open(&dir.path().join("y.db"), 0, &Sql::Awaited).await.is_err());
 }
 
 #[tokio::test]
