@@ -15,9 +15,14 @@ use coordinator::{Config, Coordinator, Moment, Simulated};
 use federation::{
     Artifact, Candidate, Clock, Entropy, Layout, NodeId, Receipt, RoundRef, Tensor, Timestamp,
 };
+use proto::convert::{Reply, UpdatePart};
+use proto::v1::PushUpdateRequest;
+use proto::v1::fleet_service_client::FleetServiceClient;
 use serde_json::json;
 use tasks::random::{Rng, derive};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::StreamExt as _;
+use tonic::transport::Channel;
 
 use crate::log::Log;
 use crate::net;
@@ -147,8 +152,9 @@ pub(crate) async fn node(shared: Arc<Shared>, index: usize) -> turmoil::Result {
     };
     let slow = shared.script.slow_ms.get(&index).copied().map(Duration::from_millis);
     let entropy = Seeded(derive(shared.seed, &[2, index as u64]));
-    let mut node = Node::open(&settings, net::uplink(), &entropy, Placement::Inline)?
-        .learning_with(learn(shared, index));
+    let mut node =
+        Node::open(&settings, net::uplink(shared.script.piece_bytes), &entropy, Placement::Inline)?
+            .learning_with(learn(shared, index));
     let Some(slow) = slow else { return Ok(agent::drive(&mut node).await?) };
     loop {
         match node.step().await? {
@@ -207,22 +213,47 @@ async fn ask(path: &str, body: Option<&serde_json::Value>) -> Option<(u16, serde
     timeout(Duration::from_secs(2), net::rest(path, body)).await.ok()?.ok()
 }
 
-/// Sends what it is given, and notes what it gets for it.
+/// Sends what it is given over a slow line, all at the same time, and notes what it gets for it.
 pub(crate) async fn somebody(shared: Arc<Shared>) -> turmoil::Result {
-    let uplink = net::uplink();
+    let client = FleetServiceClient::new(net::channel(shared.script.piece_bytes));
+    let mut rng = Rng::new(derive(shared.seed, &[4]));
     loop {
         let next = shared.to_send.lock().expect("no panic under the lock").pop_front();
         if let Some((candidate, payload)) = next {
-            let answer = uplink.push(&candidate, payload).await;
-            shared.log.note(format!(
-                "somebody pushed {} {}: {answer:?}",
-                candidate.node, candidate.round
-            ));
-            if let Ok(Ok(receipt)) = answer {
-                shared.sent.lock().expect("no panic under the lock").push((candidate, receipt));
-            }
+            let gap = Duration::from_millis(u64::from(1 + rng.below(200)));
+            tokio::spawn(push(Arc::clone(&shared), client.clone(), candidate, payload, gap));
+            continue;
         }
         sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Pushes an update with a pause between announcement and payload, in which its round may close, and others may come.
+async fn push(
+    shared: Arc<Shared>,
+    mut client: FleetServiceClient<Channel>,
+    candidate: Candidate,
+    payload: Arc<[u8]>,
+    gap: Duration,
+) {
+    let parts = [UpdatePart::Header(candidate.clone()), UpdatePart::Chunk(payload.to_vec().into())];
+    let parts = tokio_stream::iter(parts.map(PushUpdateRequest::from)).throttle(gap);
+    let answer = match client.push_update(parts).await {
+        Ok(answer) => Reply::<Receipt>::try_from(answer.into_inner()).expect("a whole answer"),
+        Err(status) => {
+            return shared.log.note(format!("somebody got no answer: {}", status.code()));
+        }
+    };
+    let Candidate { node, round, .. } = &candidate;
+    match answer {
+        Ok(receipt) => {
+            let at_ms = receipt.counted_at_ms;
+            shared.log.note(format!("somebody has a receipt for {node} {round} of {at_ms}"));
+            shared.sent.lock().expect("no panic under the lock").push((candidate, receipt));
+        }
+        Err(refused) => {
+            shared.log.note(format!("somebody is refused {node} {round}: {}", refused.code));
+        }
     }
 }
 

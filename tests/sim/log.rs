@@ -15,6 +15,7 @@ use tracing::{Event as TracingEvent, Level, Metadata, Subscriber};
 pub(crate) struct Event {
     pub(crate) at_ms: u64,
     pub(crate) host: String,
+    pub(crate) level: Level,
     pub(crate) message: String,
     /// Everything besides, as text, by name.
     pub(crate) fields: BTreeMap<&'static str, String>,
@@ -22,8 +23,9 @@ pub(crate) struct Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at_ms, host, message, fields } = self;
-        write!(f, "{at_ms:>7} {host:<11} {message}")?;
+        let Self { at_ms, host, level, message, fields } = self;
+        let mark = if *level == Level::ERROR { "ERROR " } else { "" };
+        write!(f, "{at_ms:>7} {host:<11} {mark}{message}")?;
         fields.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
     }
 }
@@ -52,7 +54,8 @@ impl Log {
         let mut inner = self.inner();
         let at_ms = inner.now_ms;
         let host = "world".to_owned();
-        inner.events.push(Event { at_ms, host, message, fields: BTreeMap::new() });
+        let (level, fields) = (Level::INFO, BTreeMap::new());
+        inner.events.push(Event { at_ms, host, level, message, fields });
     }
 
     /// The events from `from` on.
@@ -118,7 +121,8 @@ impl Subscriber for Log {
         let at_ms = inner.now_ms;
         let host = inner.host.last().cloned().unwrap_or_default();
         let message = fields.0.remove("message").unwrap_or_default();
-        inner.events.push(Event { at_ms, host, message, fields: fields.0 });
+        let (level, fields) = (*event.metadata().level(), fields.0);
+        inner.events.push(Event { at_ms, host, level, message, fields });
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}

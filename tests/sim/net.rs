@@ -10,8 +10,9 @@ use agent::Uplink;
 use agent::uplink::Address;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio_stream::Stream;
+use tonic::transport::Channel;
 use turmoil::net::{TcpListener, TcpStream};
 
 /// The coordinator's host.
@@ -49,12 +50,52 @@ impl Stream for Connections {
 }
 
 /// The agent's uplink over this network.
-pub(crate) fn uplink() -> Uplink {
-    let address = coordinator();
-    let connector = tower::service_fn(|_: http::Uri| async {
-        TcpStream::connect((COORDINATOR, GRPC_PORT)).await.map(TokioIo::new)
+pub(crate) fn uplink(piece_bytes: usize) -> Uplink {
+    Uplink::new(channel(piece_bytes))
+}
+
+/// A channel to the coordinator, connected when it is first used.
+pub(crate) fn channel(piece_bytes: usize) -> Channel {
+    let connector = tower::service_fn(move |_: http::Uri| async move {
+        let stream = TcpStream::connect((COORDINATOR, GRPC_PORT)).await?;
+        Ok::<_, io::Error>(TokioIo::new(Pieces { stream, piece_bytes }))
     });
-    Uplink::new(Uplink::endpoint(&address).connect_with_connector_lazy(connector))
+    Uplink::endpoint(&coordinator()).connect_with_connector_lazy(connector)
+}
+
+/// A connection that sends small pieces, each of which travels as long as it pleases.
+struct Pieces {
+    stream: TcpStream,
+    piece_bytes: usize,
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Pieces {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let piece = &buf[..buf.len().min(self.piece_bytes)];
+        Pin::new(&mut self.stream).poll_write(cx, piece)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 /// The coordinator's address.

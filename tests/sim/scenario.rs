@@ -57,6 +57,10 @@ pub(crate) struct Script {
     pub(crate) faults: Vec<Planned>,
     /// Pauses of slow nodes between any two of their steps, in milliseconds.
     pub(crate) slow_ms: BTreeMap<usize, u64>,
+    /// Of a hundred updates, how many somebody else pushes at the same time as their node.
+    pub(crate) echoes: u32,
+    /// Most bytes that come in one piece: the parts of one push arrive at different times.
+    pub(crate) piece_bytes: usize,
 }
 
 /// A fault and when it happens.
@@ -138,8 +142,19 @@ pub(crate) fn script(scenario: Scenario, seed: u64) -> Script {
         reproducible: false,
     };
     let updates = goal * plan.rounds;
-    let mut script =
-        Script { nodes: nodes as usize, plan, faults: Vec::new(), slow_ms: BTreeMap::new() };
+    let mut script = Script {
+        nodes: nodes as usize,
+        plan,
+        faults: Vec::new(),
+        slow_ms: BTreeMap::new(),
+        echoes: 0,
+        piece_bytes: 40 + rng.below(400) as usize,
+    };
+    script.echoes = match scenario {
+        Scenario::ForgedUpdates => 100,
+        Scenario::Mixed => 50 * rng.below(3),
+        _ => 0,
+    };
     let count = match scenario {
         Scenario::Smoke => 0,
         Scenario::Mixed => 10 + rng.below(10),

@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime};
 use agent::journal::{Entry, Journal};
 use coordinator::Moment;
 use federation::{Digest, RoundRef};
+use tasks::random::{Rng, derive};
+use tracing::Level;
 use turmoil::Sim;
 
 use crate::hosts::{self, Power, Shared, node_id, node_index, node_name};
@@ -22,13 +24,15 @@ const STEP: Duration = Duration::from_millis(5);
 /// After this, nothing new goes wrong.
 const TROUBLE_MS: u64 = 90_000;
 /// By then the run is over and every node knows it.
-const END_MS: u64 = 900_000;
+const END_MS: u64 = 600_000;
 
 /// What a run leaves behind, for the oracle.
 pub(crate) struct Remains {
     pub(crate) shared: Arc<Shared>,
     /// Every update that a node had in its outbox.
     pub(crate) updates: BTreeMap<(usize, RoundRef), Entry>,
+    /// What a host ended with that should not have, or that the run did not come to its end.
+    pub(crate) ended: Result<(), String>,
 }
 
 struct World<'a> {
@@ -44,6 +48,8 @@ struct World<'a> {
     /// Nodes whose link has a fault already: faults of one link do not combine.
     faulty: Vec<bool>,
     updates: BTreeMap<(usize, RoundRef), Entry>,
+    /// Draws what the script leaves open.
+    rng: Rng,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +61,7 @@ enum End {
 }
 
 /// Runs a scenario to its end.
-///
-/// # Errors
-/// What a host ended with that should not have, or that the run did not come to its end.
-pub(crate) fn run(scenario: Scenario, seed: u64, dir: &Path, log: &Log) -> Result<Remains, String> {
+pub(crate) fn run(scenario: Scenario, seed: u64, dir: &Path, log: &Log) -> Remains {
     let shared = Arc::new(Shared {
         seed,
         script: script(scenario, seed),
@@ -82,6 +85,7 @@ pub(crate) fn run(scenario: Scenario, seed: u64, dir: &Path, log: &Log) -> Resul
         ends: Vec::new(),
         faulty: vec![false; nodes],
         updates: BTreeMap::new(),
+        rng: Rng::new(derive(seed, &[3])),
         shared: Arc::clone(&shared),
     };
     let ended = world.live();
@@ -90,8 +94,7 @@ pub(crate) fn run(scenario: Scenario, seed: u64, dir: &Path, log: &Log) -> Resul
     let mut names: Vec<String> = (0..nodes).map(node_name).collect();
     names.push(COORDINATOR.to_owned());
     names.into_iter().for_each(|name| world.sim.crash(name));
-    ended?;
-    Ok(Remains { shared, updates: world.updates })
+    Remains { shared, updates: world.updates, ended }
 }
 
 fn simulation<'a>(seed: u64, shared: &Arc<Shared>) -> Sim<'a> {
@@ -170,6 +173,9 @@ impl World<'_> {
         self.seen += events.len();
         let trouble = self.now_ms() <= TROUBLE_MS;
         for event in events {
+            if event.level == Level::ERROR {
+                return Err(format!("an error, where there is none but the world's: {event}"));
+            }
             let Some(node) = node_index(&event.host) else { continue };
             let when = match event.message.as_str() {
                 "trained" => {
@@ -204,6 +210,9 @@ impl World<'_> {
         let again = self.updates.insert((node, entry.round), entry.clone());
         if again.as_ref().is_some_and(|again| again.payload != entry.payload) {
             return Err(format!("the same order gave another update: {event}"));
+        }
+        if self.rng.chance(self.shared.script.echoes, 100) {
+            self.send(Forgery::Replay, node);
         }
         Ok(())
     }
