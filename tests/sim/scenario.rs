@@ -131,9 +131,9 @@ pub(crate) fn script(scenario: Scenario, seed: u64) -> Script {
             selector: Selector(BTreeMap::from([("task".to_owned(), "sim".to_owned())])),
             goal,
             over_selection_permille: 1_000 + 100 * rng.below(4),
-            quorum: goal.div_ceil(2),
-            deadline_ms: 5_000 + u64::from(rng.below(40_000)),
-            attempts_max: 50,
+            quorum: if rng.chance(1, 2) { goal } else { goal.div_ceil(2) },
+            deadline_ms: 2_000 + u64::from(rng.below(30_000)),
+            attempts_max: 500,
             nodes: Vec::new(),
         },
         local: Local { samples: 3, epochs: 2, evaluate_samples: 2, schedule: Vec::new() },
@@ -172,6 +172,8 @@ pub(crate) fn script(scenario: Scenario, seed: u64) -> Script {
         for _ in 0..=rng.below(2) {
             script.slow_ms.insert(rng.below(nodes) as usize, u64::from(500 + rng.below(8_000)));
         }
+        // A run that needs everybody, and faster than they are, cannot complete.
+        script.plan.cohort.quorum = goal.div_ceil(2);
     }
     script
 }

@@ -125,3 +125,52 @@ fn block_on<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::task::Poll;
+
+    use federation::Timestamp;
+
+    use super::{Arc, Context, Moment, Sql, Waker, pin};
+    use crate::store::Store;
+    use crate::testing::enrolment;
+
+    /// Opens the file, and has the power fail at `moment` of the only write. Whether the node is there afterwards.
+    async fn enrolled_in_spite_of(moment: Option<Moment>) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.db");
+        let moments = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&moments);
+        let sql = Sql::Blocking(Arc::new(move |now| {
+            seen.lock().unwrap().push(now);
+            moment == Some(now)
+        }));
+        let store = Store::open(&file, 0, &sql).await.unwrap();
+        {
+            let mut enrol = pin!(store.enrol(enrolment("a"), Timestamp(1)));
+            // The first look brings the answer, or never will any.
+            let answer = enrol.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(answer.is_ready(), moment.is_none());
+            assert!(matches!(answer, Poll::Pending | Poll::Ready(Ok(Ok(_)))), "{answer:?}");
+        }
+        let passed = moments.lock().unwrap().clone();
+        let both = [Moment::BeforeTransaction, Moment::AfterTransaction];
+        assert_eq!(passed, both[..passed.len()]);
+        drop(store);
+        // The last connection takes the log with it: nothing holds the file any more.
+        assert!(!dir.path().join("x.db-wal").exists());
+        let store = Store::open(&file, 0, &Sql::Awaited).await.unwrap();
+        let there = store.node("a".parse().unwrap()).await.unwrap().is_some();
+        store.close().await;
+        there
+    }
+
+    #[tokio::test]
+    async fn a_simulated_store_answers_at_once_and_its_power_fails_around_the_commit() {
+        assert!(enrolled_in_spite_of(None).await);
+        assert!(!enrolled_in_spite_of(Some(Moment::BeforeTransaction)).await);
+        assert!(enrolled_in_spite_of(Some(Moment::AfterTransaction)).await);
+    }
+}
