@@ -97,6 +97,8 @@ fn our_crates_import_only_whom_they_may() {
         ("simulator", &["agent", "coordinator", "federation", "proto", "reckon", "tasks"]),
         ("muster", &["agent", "coordinator", "interchange", "reckon", "simulator", "tasks"]),
         ("bench", &["federation", "proto", "reckon", "simulator"]),
+        // All it has are dependencies of its test.
+        ("sim", &[]),
     ]);
     let metadata = metadata();
     let packages = ours(&metadata);
@@ -242,7 +244,7 @@ fn every_crate_keeps_the_workspace_lints() {
 
 #[test]
 fn every_file_says_what_it_is_for_and_is_short() {
-    for dir in ["proto", "services", "simulator", "tests/it"] {
+    for dir in ["proto", "services", "simulator", "tests/it", "tests/sim"] {
         for (path, text) in sources(dir) {
             assert!(
                 text.starts_with("//!"),

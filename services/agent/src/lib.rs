@@ -35,7 +35,7 @@ mod testing;
 pub mod train;
 pub mod uplink;
 
-pub use compute::Placement;
+pub use compute::{Placement, StandIn};
 pub use config::{Args, LogFormat, Settings};
 pub use entropy::SystemEntropy;
 pub use error::AgentError;

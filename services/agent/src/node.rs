@@ -25,7 +25,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::backoff::Backoff;
 use crate::cache::Cache;
-use crate::compute::{Compute, Placement};
+use crate::compute::{Compute, Placement, StandIn};
 use crate::config::Settings;
 use crate::data::Source;
 use crate::error::AgentError;
@@ -132,6 +132,13 @@ impl Node {
             failing: false,
             _state: state,
         })
+    }
+
+    /// The same node, learning with `learn` instead of the chip.
+    #[must_use]
+    pub fn learning_with(mut self, learn: StandIn) -> Self {
+        self.compute.replace(learn);
+        self
     }
 
     /// The node's name, as the coordinator knows it once it is enrolled.

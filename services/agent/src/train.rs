@@ -25,6 +25,22 @@ pub struct Trained {
     pub metrics: Metrics,
 }
 
+impl Trained {
+    /// The update of a node whose weights, after learning from `artifact`, are `local`.
+    pub(crate) fn from_weights(
+        local: &[i8],
+        artifact: &Artifact,
+        residual: Residual,
+        samples: u32,
+        metrics: Metrics,
+    ) -> Self {
+        let residual = residual.for_weights(local.len());
+        let (lanes, residual) = split(local, artifact.weights(), &residual);
+        let payload = lanes.into_iter().map(i8::cast_unsigned).collect();
+        Self { payload, residual, samples, metrics }
+    }
+}
+
 /// What evaluating gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evaluated {
@@ -82,10 +98,7 @@ impl Bench {
         let (input, rest) = local.split_at_mut(model.weights.input.len());
         let (recurrent, output) = rest.split_at_mut(model.weights.recurrent.len());
         network.read_weights(input, recurrent, output).expect("the model's shape was checked");
-        let residual = residual.for_weights(local.len());
-        let (lanes, residual) = split(&local, artifact.weights(), &residual);
-        let payload = lanes.into_iter().map(i8::cast_unsigned).collect();
-        Ok(Trained { payload, residual, samples, metrics })
+        Ok(Trained::from_weights(&local, artifact, residual, samples, metrics))
     }
 
     /// Tries the version `artifact` on held-out samples, as many as `order` asks for and there are.

@@ -44,7 +44,7 @@ impl Core {
 
     /// The open round as a member meets it that is not known to be counted: the common case, without the database.
     fn view_in_memory(&self, candidate: &Candidate) -> Option<RoundView> {
-        let board = self.board.borrow();
+        let board = self.board.get();
         let open = board.round(candidate.round)?;
         let fresh =
             open.cohort.contains(&candidate.node) && !open.cohort.is_counted(&candidate.node);

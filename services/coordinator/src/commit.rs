@@ -150,7 +150,7 @@ async fn commit(core: &Core, group: Vec<Waiting>) {
             if closes {
                 core.wake.notify_one();
             }
-            let board = Arc::clone(&core.board.borrow());
+            let board = core.board.get();
             core.groups.groups.fetch_add(1, Ordering::Relaxed);
             for ((round, node, reply, _room), answer) in replies.into_iter().zip(answers) {
                 if matches!(answer, Counting::Done(Ok(_))) {

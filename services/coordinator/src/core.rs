@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use federation::pace::Pace;
 use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalCode, limits};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::{GroupLimits, Queue, Waiting, queue};
 use crate::orders::Board;
+use crate::posted::Posted;
 use crate::presence::Presence;
 use crate::store::{Store, StoreError};
 
@@ -27,7 +28,7 @@ pub(crate) struct Core {
     /// Memory for payloads that are being received or wait to be counted, in KiB.
     pub(crate) payload_room: Arc<Semaphore>,
     /// The orders to be had, as the last tick left them.
-    pub(crate) board: watch::Sender<Arc<Board>>,
+    pub(crate) board: Posted<Arc<Board>>,
     /// Asks for a tick now: something happened that a round waits for.
     pub(crate) wake: Notify,
     /// Cancelled when shutdown begins.
@@ -74,7 +75,7 @@ impl Core {
             presence: Presence::default(),
             groups,
             payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
-            board: watch::Sender::new(Arc::new(Board::default())),
+            board: Posted::new(Arc::new(Board::default())),
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),

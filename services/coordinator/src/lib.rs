@@ -23,6 +23,7 @@ mod http;
 mod members;
 mod orders;
 mod plan;
+mod posted;
 mod presence;
 mod rounds;
 mod server;
@@ -35,5 +36,6 @@ mod testing;
 
 pub use clock::SystemClock;
 pub use config::{Args, Config, ConfigError, ConfigProblem, LogFormat};
-pub use server::{Coordinator, PartEnded, Running};
+pub use server::{Coordinator, PartEnded, Running, Simulated};
 pub use start::StartError;
+pub use store::{Moment, PowerFails};

@@ -123,7 +123,7 @@ impl Core {
         let until = Instant::now() + wait;
         let mut board = self.board.subscribe();
         let order = loop {
-            let posted = board.borrow_and_update().clone();
+            let posted = board.read();
             if let Some(order) = self.find_order(&posted, node).await? {
                 break Some(order);
             }
@@ -131,7 +131,7 @@ impl Core {
                 biased;
                 () = self.stop.cancelled() => false,
                 () = sleep_until(until) => false,
-                changed = board.changed() => changed.is_ok(),
+                () = board.changed() => true,
             };
             if !changed {
                 break None;
@@ -169,7 +169,7 @@ impl Core {
     }
 
     fn idle(&self, node: &NodeId) -> Idle {
-        let board = self.board.borrow().clone();
+        let board = self.board.get();
         let wants = |run: &Wanted| {
             let Wanted { learner, plan } = run;
             plan.cohort.nodes.contains(node) || self.presence.suits(node, &plan.cohort, learner)

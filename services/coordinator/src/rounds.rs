@@ -155,7 +155,7 @@ impl Rounds {
             (key, round.served_ms.load(Ordering::Relaxed))
         };
         let served = self.open.iter().map(served).collect();
-        let board = self.core.board.borrow().clone();
+        let board = self.core.board.get();
         self.core.presence.count(&board.runs, &*self.core.clock);
         let seen = self.core.presence.take_stale();
         let kept = self.core.store.keep_time(served, seen).await;

@@ -1,6 +1,8 @@
 //! The coordinator as one thing that starts, runs and stops: a library, so that `muster serve`, `muster demo` and the
 //! simulator run the same one.
 
+mod simulated;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,16 +10,22 @@ use std::time::Duration;
 
 use federation::Clock;
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
+use crate::commit::{self, Waiting};
 use crate::config::Config;
 use crate::core::{Core, Readiness};
 use crate::rounds::Rounds;
 use crate::start::{self, StartError};
-use crate::{commit, grpc, http};
+use crate::store::Sql;
+use crate::{grpc, http};
+
+pub use self::simulated::Simulated;
 
 /// The coordinator.
 #[derive(Clone, Copy, Debug)]
@@ -57,44 +65,56 @@ impl Coordinator {
         let lock = start::take_data_dir(&config.data_dir)?;
         let (http_listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
-        let store = start::open_store(&config.data_dir, config.database_size_max_mib).await?;
-        let (core, updates) = Core::new(store, clock, &config.limits());
+        let store =
+            start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
+        let (core, updates) = Core::new(store.await?, clock, &config.limits());
         let core = Arc::new(core);
-
+        let connections = TcpIncoming::from(grpc_listener).with_nodelay(Some(true));
         let (health, health_service) = tonic_health::server::health_reporter();
-        report_health(&health, Readiness::Ready).await;
-        let mut servers = JoinSet::new();
         let http = http::serve(Arc::clone(&core), http_listener);
-        servers.spawn(async move {
-            http.await;
-            "HTTP server"
-        });
-        let grpc = grpc::serve(Arc::clone(&core), health_service, grpc_listener);
-        servers.spawn(async move {
-            grpc.await;
-            "gRPC server"
-        });
-        let stop_work = CancellationToken::new();
-        let mut groups = JoinSet::new();
-        let bounds = config.limits().groups;
-        groups.spawn(commit::run(Arc::clone(&core), updates, bounds, stop_work.clone()));
-        let mut ticks = JoinSet::new();
-        let every = Duration::from_millis(config.tick_ms);
-        ticks.spawn(tick(Arc::clone(&core), health.clone(), every, stop_work.clone()));
-        tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
-        let grace = Duration::from_millis(config.shutdown_grace_ms);
-        Ok(Running {
-            http_addr,
-            grpc_addr,
-            core,
-            servers,
-            groups,
-            ticks,
-            stop_work,
-            health,
-            grace,
-            _lock: lock,
-        })
+        let grpc = grpc::serve(Arc::clone(&core), health_service, connections);
+        Ok(run(&config, lock, (core, updates), health, (http_addr, http), (grpc_addr, grpc)).await)
+    }
+}
+
+/// Puts the parts of a coordinator to work.
+async fn run(
+    config: &Config,
+    lock: File,
+    (core, updates): (Arc<Core>, mpsc::Receiver<Waiting>),
+    health: HealthReporter,
+    (http_addr, http): (SocketAddr, impl Future<Output = ()> + Send + 'static),
+    (grpc_addr, grpc): (SocketAddr, impl Future<Output = ()> + Send + 'static),
+) -> Running {
+    report_health(&health, Readiness::Ready).await;
+    let mut servers = JoinSet::new();
+    servers.spawn(async move {
+        http.await;
+        "HTTP server"
+    });
+    servers.spawn(async move {
+        grpc.await;
+        "gRPC server"
+    });
+    let stop_work = CancellationToken::new();
+    let mut groups = JoinSet::new();
+    let bounds = config.limits().groups;
+    groups.spawn(commit::run(Arc::clone(&core), updates, bounds, stop_work.clone()));
+    let mut ticks = JoinSet::new();
+    let every = Duration::from_millis(config.tick_ms);
+    ticks.spawn(tick(Arc::clone(&core), health.clone(), every, stop_work.clone()));
+    tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
+    Running {
+        http_addr,
+        grpc_addr,
+        core,
+        servers,
+        groups,
+        ticks,
+        stop_work,
+        health,
+        grace: Duration::from_millis(config.shutdown_grace_ms),
+        _lock: lock,
     }
 }
 

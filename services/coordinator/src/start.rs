@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::config::ConfigError;
-use crate::store::{OpenError, Store};
+use crate::store::{OpenError, Sql, Store};
 
 /// Why a coordinator did not start.
 #[derive(Debug, Error)]
@@ -142,9 +142,13 @@ pub(crate) async fn listen(
 }
 
 /// Opens the database in `dir`.
-pub(crate) async fn open_store(dir: &Path, size_max_mib: u32) -> Result<Store, StartError> {
+pub(crate) async fn open_store(
+    dir: &Path,
+    size_max_mib: u32,
+    sql: &Sql,
+) -> Result<Store, StartError> {
     let file = dir.join("coordinator.db");
-    Store::open(&file, size_max_mib).await.map_err(|error| match error {
+    Store::open(&file, size_max_mib, sql).await.map_err(|error| match error {
         OpenError::Newer { found, known } => StartError::SchemaNewer { file, found, known },
         OpenError::Setting { .. } => {
             StartError::DatabaseNotDurable { file, reason: error.to_string() }

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::core::{Core, Limits};
 use crate::orders::{Order, Told};
 use crate::rounds::Rounds;
-use crate::store::{Created, NewRun, RoundKey, Run, Store, Version};
+use crate::store::{Created, NewRun, RoundKey, Run, Sql, Store, Version};
 
 /// Weights of the test model.
 pub(crate) const WEIGHTS: u32 = 4;
@@ -94,7 +94,8 @@ impl World {
         size_max_mib: u32,
         limits: &Limits,
     ) -> Self {
-        let store = Store::open(&dir.path().join("coordinator.db"), size_max_mib).await.unwrap();
+        let file = dir.path().join("coordinator.db");
+        let store = Store::open(&file, size_max_mib, &Sql::Awaited).await.unwrap();
         let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, limits);
         let core = Arc::new(core);
         tokio::spawn(commit::run(

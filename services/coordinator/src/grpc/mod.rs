@@ -7,15 +7,17 @@ mod fleet;
 mod status;
 
 use std::any::Any;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::limits::MESSAGE_BYTES_MAX;
 use proto::v1::fleet_service_server::FleetServiceServer;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
 use tonic::body::Body;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::Connected;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -31,11 +33,13 @@ pub(crate) const HEALTH_SERVICES: [&str; 2] = ["", "muster.fleet.v1.FleetService
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Serves until shutdown, and then until the calls in flight are answered.
-pub(crate) async fn serve(
+pub(crate) async fn serve<IO>(
     core: Arc<Core>,
     health: HealthServer<impl Health>,
-    listener: TcpListener,
-) {
+    connections: impl Stream<Item = io::Result<IO>>,
+) where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
     let stop = core.stop.clone();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
@@ -58,10 +62,7 @@ pub(crate) async fn serve(
         .add_service(fleet)
         .add_service(health)
         .add_service(reflection)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async move { stop.cancelled().await },
-        );
+        .serve_with_incoming_shutdown(connections, async move { stop.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "serve gRPC");
     }

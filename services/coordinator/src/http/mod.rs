@@ -14,20 +14,21 @@ mod runs;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
+use axum::serve::Listener;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::problem::{Code, Problem};
 use crate::core::Core;
 
 /// Serves until shutdown, and then until the requests in flight are answered.
-pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) {
+pub(crate) async fn serve<L: Listener<Addr: Debug>>(core: Arc<Core>, listener: L) {
     let stop = core.stop.clone();
     let served = axum::serve(listener, router(core))
         .with_graceful_shutdown(async move { stop.cancelled().await });

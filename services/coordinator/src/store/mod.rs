@@ -16,6 +16,7 @@ mod row;
 mod runs;
 mod schema;
 mod settle;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod updates;
@@ -46,6 +47,8 @@ pub(crate) use self::runs::RunState;
 pub(crate) use self::runs::{NewRun, NotStarted, Run};
 pub(crate) use self::schema::OpenError;
 pub(crate) use self::settle::{Aggregate, Aggregated, Settled};
+pub(crate) use self::sql::Sql;
+pub use self::sql::{Moment, PowerFails};
 
 /// Connections that read.
 const READERS: usize = 3;
@@ -66,14 +69,15 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the database, or makes a new one. `size_max_mib` of 0 sets no limit on its size.
-    pub(crate) async fn open(file: &Path, size_max_mib: u32) -> Result<Self, OpenError> {
-        schema::prepare(file, size_max_mib).await?;
-        let writer = Worker::open("writer", schema::writer_options(file, size_max_mib))
+    pub(crate) async fn open(file: &Path, size_max_mib: u32, sql: &Sql) -> Result<Self, OpenError> {
+        let prepared = file.to_owned();
+        sql.aside(async move || schema::prepare(&prepared, size_max_mib).await).await?;
+        let writer = Worker::open("writer", schema::writer_options(file, size_max_mib), sql)
             .await
             .map_err(OpenError::Unusable)?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
-            let reader = Worker::open("reader", schema::reader_options(file)).await;
+            let reader = Worker::open("reader", schema::reader_options(file), sql).await;
             readers.push(reader.map_err(OpenError::Unusable)?);
         }
         let artifacts = Mutex::new(VecDeque::with_capacity(ARTIFACTS_CACHED));

@@ -12,7 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::{
-    Created, Fault, NewRun, NotStarted, Offer, OpenError, RunState, Store, StoreError, Which,
+    Created, Fault, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store, StoreError, Which,
 };
 use crate::commit::Uncounted;
 use crate::testing::{World, artifact, enrolment, fleet, plan, update};
@@ -32,7 +32,7 @@ async fn tamper(file: &Path, sql: &'static str) {
 }
 
 async fn open_error(file: &Path) -> OpenError {
-    Store::open(file, 0).await.unwrap_err()
+    Store::open(file, 0, &Sql::Awaited).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     .await;
     let before = std::fs::read(world.file()).unwrap();
     let OpenError::Newer { found, known } = open_error(&world.file()).await else { panic!() };
-    let error = crate::start::open_store(world.dir.path(), 0).await.unwrap_err();
+    let error = crate::start::open_store(world.dir.path(), 0, &Sql::Awaited).await.unwrap_err();
     assert_eq!((error.code(), error.exit_code()), ("schema_newer", 65));
     assert!(error.to_string().contains(&format!("version {found}")), "{error}");
     let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/sqlite");
@@ -239,7 +239,7 @@ async fn a_database_of_the_first_release_keeps_its_turns() {
          INSERT INTO cohorts VALUES (5, 'a'), (9, 'a')",
     )
     .await;
-    let store = Store::open(&file, 0).await.unwrap();
+    let store = Store::open(&file, 0, &Sql::Awaited).await.unwrap();
     let nodes = store.nodes(String::new(), 10).await.unwrap();
     let turns: Vec<_> = nodes.iter().map(|node| (node.turns.last, node.turns.count)).collect();
     assert_eq!(turns, [(9, 2), (0, 0)]);
@@ -265,7 +265,7 @@ async fn what_is_no_database_of_ours_is_refused() {
     let cut = open_error(&world.file()).await;
     assert!(matches!(cut, OpenError::Invalid(_)), "{cut}");
     tamper(&dir.path().join("y.db"), "CREATE TABLE _sqlx_migrations (version INTEGER)").await;
-    assert!(Store::open(&dir.path().join("y.db"), 0).await.is_err());
+    assert!(Store::open(&dir.path().join("y.db"), 0, &Sql::Awaited).await.is_err());
 }
 
 #[tokio::test]

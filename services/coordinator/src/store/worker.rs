@@ -13,6 +13,7 @@ use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::Fault;
+use super::sql::{Joined, Moment, Sql};
 
 /// Most pieces of work that wait for one connection. More would only wait longer than anyone waits for an answer.
 const QUEUE_LEN_MAX: usize = 1024;
@@ -20,7 +21,10 @@ const QUEUE_LEN_MAX: usize = 1024;
 /// One connection's thread.
 #[derive(Debug)]
 pub(super) struct Worker {
+    sql: Sql,
+    // Dropped before the thread is waited for, which ends for want of a queue.
     queue: mpsc::Sender<Message>,
+    _thread: Joined,
 }
 
 /// Why work got no answer.
@@ -43,15 +47,19 @@ enum Message {
 
 impl Worker {
     /// Connects, on a new thread.
-    pub(super) async fn open(name: &str, options: SqliteConnectOptions) -> Result<Self, Fault> {
+    pub(super) async fn open(
+        name: &str,
+        options: SqliteConnectOptions,
+        sql: &Sql,
+    ) -> Result<Self, Fault> {
         let (queue, inbox) = mpsc::channel(QUEUE_LEN_MAX);
         let (opened, outcome) = oneshot::channel();
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("store-{name}"))
             .spawn(move || serve(options, inbox, opened))
             .map_err(sqlx::Error::Io)?;
-        outcome.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))?;
-        Ok(Self { queue })
+        sql.answer(outcome).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))?;
+        Ok(Self { sql: sql.clone(), queue, _thread: sql.keep(thread) })
     }
 
     /// Runs `work` on the connection, after all work queued before it.
@@ -67,13 +75,16 @@ impl Worker {
                 let _ = reply.send(work(lane).await);
             })
         });
+        self.sql.pass(Moment::BeforeTransaction).await;
         self.queue.try_send(Message::Run(job)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => NoAnswer::Busy,
             mpsc::error::TrySendError::Closed(_) => NoAnswer::Closed,
         })?;
+        let answer = self.sql.answer(answer).await;
+        self.sql.pass(Moment::AfterTransaction).await;
         // Work that stood behind the closing in the queue was dropped unseen.
         let closed = || self.queue.is_closed();
-        answer.await.map_err(|_| if closed() { NoAnswer::Closed } else { NoAnswer::Panicked })
+        answer.map_err(|_| if closed() { NoAnswer::Closed } else { NoAnswer::Panicked })
     }
 
     /// Finishes what is queued and closes the connection. Later work is [`NoAnswer::Closed`].
@@ -81,7 +92,7 @@ impl Worker {
         let (closed, done) = oneshot::channel();
         if self.queue.send(Message::Close(closed)).await.is_ok() {
             // An error means that the thread has ended: closed all the same.
-            let _ = done.await;
+            let _ = self.sql.answer(done).await;
         }
     }
 }
@@ -145,6 +156,7 @@ fn serve(
     if opened.send(Ok(())).is_err() {
         return;
     }
+    let mut asked = None;
     while let Some(message) = inbox.blocking_recv() {
         match message {
             // A panic drops the connection it happened on, and with it the transaction; the thread goes on.
@@ -155,16 +167,19 @@ fn serve(
                 }
             }
             Message::Close(closed) => {
-                if let Some(connection) = lane.connection.take()
-                    && let Err(error) = runtime.block_on(connection.close())
-                {
-                    tracing::warn!(%error, "close a database connection");
-                }
-                drop(inbox);
-                // Whoever asked may have stopped waiting.
-                let _ = closed.send(());
-                return;
+                asked = Some(closed);
+                break;
             }
         }
+    }
+    if let Some(connection) = lane.connection.take()
+        && let Err(error) = runtime.block_on(connection.close())
+    {
+        tracing::warn!(%error, "close a database connection");
+    }
+    drop(inbox);
+    if let Some(closed) = asked {
+        // Whoever asked may have stopped waiting.
+        let _ = closed.send(());
     }
 }

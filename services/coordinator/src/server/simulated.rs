@@ -1,0 +1,135 @@
+//! A coordinator in a simulated world: it is given connections instead of addresses, and SQL takes no simulated time.
+//!
+//! Everything behind the doors is what `muster serve` runs, the database's file and its lock included.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::serve::Listener;
+use federation::Clock;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::server::Connected;
+
+use super::{Coordinator, Running, run};
+use crate::config::Config;
+use crate::core::Core;
+use crate::store::{PowerFails, Sql};
+use crate::{grpc, http, start};
+
+/// What a simulated world gives a coordinator in place of the machine.
+pub struct Simulated<G, H> {
+    /// Connections of nodes.
+    pub grpc: G,
+    /// Connections of people and tools.
+    pub http: H,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Asked around every transaction: whether the power fails now. When it does, the caller never goes on; the world
+    /// is to drop the coordinator, as it would end at that instant.
+    pub power_fails: PowerFails,
+}
+
+impl<G, H> fmt::Debug for Simulated<G, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulated").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl Coordinator {
+    /// Starts a coordinator in a simulated world. The addresses of `config` are shown and not listened on. Dropping
+    /// what this returns, together with the runtime it runs on, frees the database's file and lock at once.
+    ///
+    /// # Errors
+    /// As [`Coordinator::start`].
+    pub async fn simulate<IO>(
+        config: Config,
+        world: Simulated<
+            impl Stream<Item = io::Result<IO>> + Send + 'static,
+            impl Stream<Item = io::Result<IO>> + Send + Unpin + 'static,
+        >,
+    ) -> Result<Running, start::StartError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Simulated { grpc, http, clock, power_fails } = world;
+        config.check()?;
+        let lock = start::take_data_dir(&config.data_dir)?;
+        let sql = Sql::Blocking(power_fails);
+        let store = start::open_store(&config.data_dir, config.database_size_max_mib, &sql);
+        let (core, updates) = Core::new(store.await?, clock, &config.limits());
+        let core = Arc::new(core);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let http = http::serve(Arc::clone(&core), Door(http));
+        let connections = grpc.map(|connection| connection.map(Wire));
+        let grpc = grpc::serve(Arc::clone(&core), health_service, connections);
+        let (http, grpc) = ((config.http_listen, http), (config.grpc_listen, grpc));
+        Ok(run(&config, lock, (core, updates), health, http, grpc).await)
+    }
+}
+
+/// A stream of connections, as axum wants them.
+struct Door<S>(S);
+
+impl<S, IO> Listener for Door<S>
+where
+    S: Stream<Item = io::Result<IO>> + Send + Unpin + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    type Io = IO;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (IO, ()) {
+        loop {
+            match self.0.next().await {
+                Some(Ok(connection)) => return (connection, ()),
+                Some(Err(error)) => tracing::debug!(%error, "accept a connection"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection, as tonic wants it.
+struct Wire<IO>(IO);
+
+impl<IO> Connected for Wire<IO> {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
