@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use federation::{
-    Cohort, Local, NodeId, Plan, PlanProblem, ScheduleStep, Selector, Strategy, Weighting, limits,
-};
+use federation::{Cohort, Local, NodeId, Plan, PlanProblem, ScheduleStep, Selector, limits};
 use serde::{Deserialize, Serialize};
+
+use self::strategy::StrategyBody;
+
+mod strategy;
 
 /// A plan. Unknown fields are refused: a misspelt field is a different experiment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,27 +22,6 @@ pub(crate) struct PlanBody {
     seed: u64,
     #[serde(default)]
     reproducible: bool,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StrategyBody {
-    name: StrategyName,
-    server_learning_rate: f64,
-    weighting: WeightingBody,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum StrategyName {
-    FedAvg,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum WeightingBody {
-    Samples,
-    Equal,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -101,7 +82,6 @@ impl TryFrom<PlanBody> for Plan {
 
     fn try_from(body: PlanBody) -> Result<Self, Vec<PlanProblem>> {
         let PlanBody { strategy, rounds, cohort, local, samples_max, seed, reproducible } = body;
-        let StrategyBody { name: StrategyName::FedAvg, server_learning_rate, weighting } = strategy;
         let CohortBody { select, goal, over_selection, quorum, deadline_ms, attempts_max, nodes } =
             cohort;
         let LocalBody { samples, epochs, evaluate_samples, schedule } = local;
@@ -117,13 +97,9 @@ impl TryFrom<PlanBody> for Plan {
                 }),
             }
         }
-        let weighting = match weighting {
-            WeightingBody::Samples => Weighting::Samples,
-            WeightingBody::Equal => Weighting::Equal,
-        };
         let step = |StepBody { from_round, registers }| ScheduleStep { from_round, registers };
         let plan = Self {
-            strategy: Strategy::FedAvg { server_learning_rate, weighting },
+            strategy: strategy.into(),
             rounds,
             cohort: Cohort {
                 selector: Selector(select),
@@ -156,17 +132,12 @@ impl TryFrom<PlanBody> for Plan {
 impl From<&Plan> for PlanBody {
     fn from(plan: &Plan) -> Self {
         let Plan { strategy, rounds, cohort, local, samples_max, seed, reproducible } = plan;
-        let Strategy::FedAvg { server_learning_rate, weighting } = *strategy;
-        let weighting = match weighting {
-            Weighting::Samples => WeightingBody::Samples,
-            Weighting::Equal => WeightingBody::Equal,
-        };
         let step = |step: &ScheduleStep| StepBody {
             from_round: step.from_round,
             registers: step.registers.clone(),
         };
         Self {
-            strategy: StrategyBody { name: StrategyName::FedAvg, server_learning_rate, weighting },
+            strategy: (*strategy).into(),
             rounds: *rounds,
             cohort: CohortBody {
                 select: cohort.selector.0.clone(),

@@ -20,6 +20,7 @@ mod model;
 mod order;
 mod plan;
 pub mod round;
+mod strategy;
 
 pub use clock::{Clock, Entropy, Timestamp};
 pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, VersionNumber};
@@ -28,4 +29,5 @@ pub use order::{
     Answer, Candidate, Enrolment, Evaluation, Idle, LocalWork, Metrics, Receipt, Refusal,
     RefusalCode, Settled, TrainOrder,
 };
-pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep, Selector, Strategy, Weighting};
+pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep, Selector};
+pub use strategy::{Strategy, Weighting};

@@ -248,7 +248,7 @@ async fn inputs(tx: &mut SqliteConnection, end: &End) -> Result<(Aggregate, Dige
         .bind(end.run)
         .fetch_one(&mut *tx)
         .await?;
-    let master = Master::decode(&master, lanes).ok_or_else(|| Corrupt {
+    let master = Master::decode(&master, lanes, end.plan.strategy).ok_or_else(|| Corrupt {
         column: "masters.lanes",
         got: format!("{} bytes for {lanes} lanes", master.len()),
     })?;

@@ -4,7 +4,7 @@ use federation::admission::{RoundView, Verdict, judge};
 use federation::aggregate::Sum;
 use federation::round::RoundState;
 use federation::{
-    Answer, Candidate, NodeId, Plan, Receipt, RoundRef, Settled, Strategy, Timestamp, VersionNumber,
+    Answer, Candidate, NodeId, Plan, Receipt, RoundRef, Settled, Timestamp, VersionNumber,
 };
 use sqlx::SqliteConnection;
 
@@ -210,8 +210,9 @@ async fn fold(
         .fetch_one(&mut *tx)
         .await?;
     let mut sum = sum(&stored, met.view.weights, met.weight, met.updates)?;
-    let Strategy::FedAvg { server_learning_rate: _, weighting } = met.plan.strategy;
-    sum.fold(lanes, weighting.weight(candidate.samples));
+    let weight =
+        met.plan.strategy.weight(candidate.samples, 0).expect("nothing is late at 0 versions");
+    sum.fold_all(&[(lanes, weight)]);
     sqlx::query("UPDATE sums SET lanes = ? WHERE round_id = ?")
         .bind(sum.encode())
         .bind(met.key.0)
