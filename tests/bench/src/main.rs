@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- core [--json] [--runs 5] [--isa avx512]
+//! cargo run --release -p bench -- aggregate [--json] [--runs 5]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -9,8 +10,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is its purpose")]
 
+mod aggregate;
 mod clock;
 mod core_bench;
+mod figures;
 mod navigation;
 mod networks;
 mod roof;
@@ -27,29 +30,40 @@ struct Options {
     isa: Isa,
 }
 
-const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]";
+const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
+       bench aggregate [--json] [--runs N]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let options = match (arguments.next().as_deref(), options(arguments)) {
-        (Some("core"), Ok(options)) => options,
-        (Some("core"), Err(why)) => {
-            eprintln!("{why}\n{USAGE}");
-            return ExitCode::from(64);
-        }
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(64);
-        }
+    let bench = arguments.next();
+    let done = match bench.as_deref() {
+        Some("core") => options(arguments).map(|options| core(&options)),
+        Some("aggregate") => options(arguments).map(|options| {
+            for line in aggregate::run(options.runs) {
+                println!("{}", if options.json { line.json("aggregate", "") } else { line.text() });
+            }
+        }),
+        _ => Err("no such benchmark".to_owned()),
     };
-    if !options.isa.is_available() {
-        eprintln!("SKIPPED core: this processor lacks {}", options.isa);
-        return ExitCode::SUCCESS;
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}\n{USAGE}");
+            ExitCode::from(64)
+        }
     }
-    for line in core_bench::run(options.isa, options.runs) {
-        println!("{}", if options.json { line.json(options.isa) } else { line.text() });
+}
+
+fn core(options: &Options) {
+    let isa = options.isa;
+    if !isa.is_available() {
+        eprintln!("SKIPPED core: this processor lacks {isa}");
+        return;
     }
-    ExitCode::SUCCESS
+    for line in core_bench::run(isa, options.runs) {
+        let more = format!("\"isa\":\"{isa}\",");
+        println!("{}", if options.json { line.json("core", &more) } else { line.text() });
+    }
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
