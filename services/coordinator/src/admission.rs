@@ -57,6 +57,7 @@ impl Core {
             samples_max: open.plan.samples_max,
             selected: true,
             receipt: None,
+            late: None,
         })
     }
 

@@ -1,13 +1,15 @@
 //! A plan as JSON: the same in a request, in an answer and in the database.
 
 mod cohort;
+mod strategy;
 
 use std::collections::BTreeMap;
 
-use federation::{Local, Plan, PlanProblem, ScheduleStep, Strategy, Weighting, limits};
+use federation::{Local, Plan, PlanProblem, ScheduleStep, limits};
 use serde::{Deserialize, Serialize};
 
 use self::cohort::CohortBody;
+use self::strategy::StrategyBody;
 
 /// A plan. Unknown fields are refused: a misspelt field is a different experiment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,27 +29,6 @@ pub(crate) struct PlanBody {
     seed: u64,
     #[serde(default)]
     reproducible: bool,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StrategyBody {
-    name: StrategyName,
-    server_learning_rate: f64,
-    weighting: WeightingBody,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum StrategyName {
-    FedAvg,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum WeightingBody {
-    Samples,
-    Equal,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,7 +92,6 @@ impl TryFrom<PlanBody> for Plan {
             seed,
             reproducible,
         } = body;
-        let StrategyBody { name: StrategyName::FedAvg, server_learning_rate, weighting } = strategy;
         let LocalBody { samples, epochs, evaluate_samples, schedule } = local;
         let mut problems = Vec::new();
         let (cohort, named) = cohort.parse(reproducible, continuous, &mut problems);
@@ -120,13 +100,9 @@ impl TryFrom<PlanBody> for Plan {
             // Either is fit for the rest of the check.
             if continuous { limits::ROUNDS_ENDLESS } else { limits::ROUNDS_MAX }
         });
-        let weighting = match weighting {
-            WeightingBody::Samples => Weighting::Samples,
-            WeightingBody::Equal => Weighting::Equal,
-        };
         let step = |StepBody { from_round, registers }| ScheduleStep { from_round, registers };
         let plan = Self {
-            strategy: Strategy::FedAvg { server_learning_rate, weighting },
+            strategy: strategy.into(),
             rounds,
             cohort,
             local: Local {
@@ -150,17 +126,12 @@ impl TryFrom<PlanBody> for Plan {
 impl From<&Plan> for PlanBody {
     fn from(plan: &Plan) -> Self {
         let Plan { strategy, rounds, cohort, local, samples_max, seed, reproducible } = plan;
-        let Strategy::FedAvg { server_learning_rate, weighting } = *strategy;
-        let weighting = match weighting {
-            Weighting::Samples => WeightingBody::Samples,
-            Weighting::Equal => WeightingBody::Equal,
-        };
         let step = |step: &ScheduleStep| StepBody {
             from_round: step.from_round,
             registers: step.registers.clone(),
         };
         Self {
-            strategy: StrategyBody { name: StrategyName::FedAvg, server_learning_rate, weighting },
+            strategy: (*strategy).into(),
             rounds: (!plan.is_continuous()).then_some(*rounds),
             continuous: plan.is_continuous(),
             cohort: CohortBody::from(cohort),

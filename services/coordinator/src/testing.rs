@@ -208,6 +208,10 @@ impl World {
         members.into_iter().map(|(node, _)| node).collect()
     }
 
+    pub(crate) async fn count_rows(&self, table: &'static str) -> i64 {
+        self.core.store.count_rows(table).await
+    }
+
     pub(crate) async fn find_run(&self, run: &Run) -> Run {
         self.core.store.run(run.id).await.unwrap().unwrap()
     }

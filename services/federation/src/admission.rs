@@ -28,6 +28,17 @@ pub struct RoundView {
     pub selected: bool,
     /// The receipt this node already holds for this round.
     pub receipt: Option<Receipt>,
+    /// How late an update of this round may be counted; `None` where it counts in this round or not at all.
+    pub late: Option<Late>,
+}
+
+/// In an asynchronous run an update may count in a later round than the one it was ordered in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// Versions published since the one that the update is relative to.
+    pub staleness: u32,
+    /// The most there may be.
+    pub staleness_max: u32,
 }
 
 /// The judgement of an announced update.
@@ -46,7 +57,7 @@ pub enum Verdict {
 pub fn judge(round: Option<&RoundView>, candidate: &Candidate) -> Verdict {
     use RefusalCode::{
         MetricsOutOfRange, NotSelected, RoundClosed, SamplesOutOfRange, UnknownRound,
-        UpdateConflict, WrongBase, WrongShape,
+        UpdateConflict, UpdateStale, WrongBase, WrongShape,
     };
     let refuse = |code, field, expected: String, got: String| {
         Verdict::Refuse(Refusal { code, field, expected, got })
@@ -75,13 +86,17 @@ pub fn judge(round: Option<&RoundView>, candidate: &Candidate) -> Verdict {
         let expected = format!("a node of the cohort of round {}", view.round);
         return refuse(NotSelected, "node_id", expected, candidate.node.to_string());
     }
-    if view.state != RoundState::Open {
-        return refuse(
-            RoundClosed,
-            "round",
-            "an open round".to_owned(),
-            format!("{} ({})", view.round, view.state),
-        );
+    match view.late {
+        Some(Late { staleness, staleness_max }) if staleness > staleness_max => {
+            let expected = format!("a version at most {staleness_max} before the newest");
+            return refuse(UpdateStale, "base_digest", expected, format!("{staleness} before it"));
+        }
+        Some(_) => {}
+        None if view.state != RoundState::Open => {
+            let got = format!("{} ({})", view.round, view.state);
+            return refuse(RoundClosed, "round", "an open round".to_owned(), got);
+        }
+        None => {}
     }
     if candidate.base != view.base {
         let expected = format!("{} (version {})", view.base, view.base_version);
@@ -184,6 +199,7 @@ mod tests {
             samples_max: 10,
             selected: true,
             receipt: None,
+            late: None,
         }
     }
 
@@ -237,6 +253,21 @@ mod tests {
         ] {
             let candidate = Candidate { metrics, ..good.clone() };
             assert_eq!(check(&view(), &candidate), "metrics_out_of_range");
+        }
+    }
+
+    #[test]
+    fn a_late_update_counts_until_it_is_too_stale() {
+        let good = candidate(&[1, 2, 3]);
+        for state in [RoundState::Open, RoundState::Published, RoundState::Abandoned] {
+            let late = |staleness| RoundView {
+                state,
+                late: Some(Late { staleness, staleness_max: 3 }),
+                ..view()
+            };
+            assert_eq!(code(judge(Some(&late(0)), &good)), "proceed");
+            assert_eq!(code(judge(Some(&late(3)), &good)), "proceed");
+            assert_eq!(code(judge(Some(&late(4)), &good)), "update_stale");
         }
     }
 

@@ -23,6 +23,7 @@ pub mod pace;
 mod plan;
 pub mod round;
 mod selector;
+mod strategy;
 
 pub use clock::{Clock, Entropy, Timestamp};
 pub use eligibility::{Eligibility, NodeStatus, eligible};
@@ -32,5 +33,6 @@ pub use order::{
     Answer, Candidate, Enrolment, Evaluation, Idle, LocalWork, Metrics, Receipt, Refusal,
     RefusalCode, Settled, TrainOrder,
 };
-pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep, Strategy, Weighting};
+pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep};
 pub use selector::{Place, Selector, SelectorError};
+pub use strategy::{Strategy, Weighting};

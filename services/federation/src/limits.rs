@@ -1,5 +1,7 @@
 //! Every limit of the system, once, with its reason.
 
+use crate::aggregate::staleness::UNIT;
+
 /// Longest node id, model name, label key or value, in bytes. A DNS label's length: fits every path and log line.
 pub const NAME_BYTES_MAX: usize = 63;
 /// Most labels of one node, and most labels a selector names.
@@ -66,6 +68,20 @@ pub const DEADLINE_MS_MAX: u64 = 30 * 24 * 3_600_000;
 pub const OVER_SELECTION_PERMILLE_MAX: u32 = 10_000;
 /// Largest server learning rate.
 pub const SERVER_LEARNING_RATE_MAX: f64 = 100.0;
+/// Largest momentum of FedAvgM and first decay of FedAdam: a memory of a thousand rounds. At 1 nothing is forgotten.
+pub const MOMENTUM_MAX: f64 = 0.999;
+/// Largest second decay of FedAdam: a memory of a hundred thousand rounds.
+pub const SECOND_DECAY_MAX: f64 = 0.999_99;
+/// Smallest and largest `tau` of FedAdam, in steps of a weight: below the first it no longer keeps a lane at rest from
+/// jumping, above the second no delta is felt beside it.
+pub const TAU_RANGE: [f64; 2] = [1e-6, 1e3];
+/// Most updates of a round whose vectors are kept: those of the largest ReckOn network are then 0.5 GiB. A median is
+/// sure enough long before; the arithmetic itself ends at 65,535.
+pub const VECTORS_MAX: u32 = 4_096;
+/// Most thousandths of the updates that a trimmed mean leaves out at either end: one less than half.
+pub const TRIM_PERMILLE_MAX: u32 = 499;
+/// Most versions that an asynchronous update may be late by: it then weighs a sixteenth.
+pub const STALENESS_MAX: u32 = 255;
 /// Most entries in a plan's learning-rate schedule, and registers set by one entry.
 pub const SCHEDULE_MAX: usize = 256;
 /// Longest a node may ask to wait for an order, in milliseconds.
@@ -76,9 +92,12 @@ pub const RETRY_MS_MAX: u32 = 600_000;
 /// How long contributions and their receipts are kept after the round ended: 30 days.
 pub const RECEIPTS_KEEP_MS: u64 = 30 * 24 * 3_600_000;
 
-// The sum of a round is exact: it fits i64, and even the 53 bits that f64 holds exactly.
+// The sum of a round is exact, also of an asynchronous one, where a sample of a fresh update weighs UNIT: it fits i64,
+// and even the 53 bits that f64 holds exactly.
 const _: () = {
-    let worst = DELTA_MAX as i64 * SAMPLES_MAX as i64 * UPDATES_MAX as i64;
+    let weight_max = SAMPLES_MAX as i64 * UNIT as i64;
+    assert!(weight_max <= u32::MAX as i64);
+    let worst = DELTA_MAX as i64 * weight_max * UPDATES_MAX as i64;
     assert!(worst < 1 << 53);
 };
 const _: () = assert!(METRIC_MAX as u128 * UPDATES_MAX as u128 <= i64::MAX as u128);
@@ -87,3 +106,5 @@ const _: () = assert!(
     LABELS_MAX * (NAME_BYTES_MAX + " notin (),".len()) + SELECTOR_VALUES_MAX * (NAME_BYTES_MAX + 1)
         <= SELECTOR_BYTES_MAX
 );
+// A trimmed mean keeps something, and ranks among kept vectors fit 16 bits.
+const _: () = assert!(2 * TRIM_PERMILLE_MAX < 1000 && VECTORS_MAX <= u16::MAX as u32);

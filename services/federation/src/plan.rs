@@ -7,10 +7,11 @@ use crate::id::{NodeId, excerpt};
 use crate::limits::{
     ATTEMPTS_ENDLESS, ATTEMPTS_MAX, DEADLINE_MS_MAX, DEADLINE_MS_MIN, EPOCHS_MAX,
     LEARNER_BYTES_MAX, OVER_SELECTION_PERMILLE_MAX, ROUNDS_ENDLESS, ROUNDS_MAX, SAMPLES_MAX,
-    SCHEDULE_MAX, SERVER_LEARNING_RATE_MAX, UPDATES_MAX,
+    SCHEDULE_MAX, UPDATES_MAX, VECTORS_MAX,
 };
 use crate::order::LocalWork;
 use crate::selector::Selector;
+use crate::strategy::Strategy;
 
 /// A plan. Built by hand or by a parser, then checked by [`Plan::check`].
 #[derive(Clone, Debug, PartialEq)]
@@ -29,38 +30,6 @@ pub struct Plan {
     pub seed: u64,
     /// Whether the run must repeat bit for bit from its seed: named nodes, no over-selection, goal = whole cohort.
     pub reproducible: bool,
-}
-
-/// How updates become a version.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Strategy {
-    /// Federated averaging (McMahan et al., AISTATS 2017) with a server learning rate (Reddi et al., ICLR 2021).
-    FedAvg {
-        /// Factor on the mean delta; 1.0 is plain averaging.
-        server_learning_rate: f64,
-        /// What an update weighs.
-        weighting: Weighting,
-    },
-}
-
-/// What an update weighs in the mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weighting {
-    /// Its sample count.
-    Samples,
-    /// The same as every other.
-    Equal,
-}
-
-impl Weighting {
-    /// The weight of an update of `samples` samples.
-    #[must_use]
-    pub fn weight(self, samples: u32) -> u32 {
-        match self {
-            Self::Samples => samples,
-            Self::Equal => 1,
-        }
-    }
 }
 
 /// Who takes part in a round, and how long it waits.
@@ -154,13 +123,7 @@ impl Plan {
                 problems.push(PlanProblem { field: field.to_owned(), expected, got });
             }
         };
-        let Strategy::FedAvg { server_learning_rate: rate, .. } = self.strategy;
-        must(
-            rate.is_finite() && rate > 0.0 && rate <= SERVER_LEARNING_RATE_MAX,
-            "strategy.server_learning_rate",
-            format!("above 0, at most {SERVER_LEARNING_RATE_MAX}"),
-            rate.to_string(),
-        );
+        self.strategy.check(&mut must);
         let cohort = &self.cohort;
         let local = &self.local;
         let claimed = u64::from(local.samples) * u64::from(local.epochs);
@@ -199,6 +162,12 @@ impl Plan {
             claimed.to_string(),
         );
         cohort.eligible.check(&mut must);
+        must(
+            !self.strategy.keeps_vectors() || cohort.goal <= VECTORS_MAX,
+            "cohort.goal",
+            format!("at most {VECTORS_MAX} with a strategy that keeps every vector"),
+            cohort.goal.to_string(),
+        );
         check_schedule(&local.schedule, &mut must);
         check_reproducible(self, &mut must);
         problems
@@ -284,6 +253,12 @@ fn check_reproducible(plan: &Plan, must: &mut impl FnMut(bool, &str, String, Str
             format!("absent {why}"),
             "some".to_owned(),
         );
+        must(
+            !plan.strategy.asynchronous(),
+            "strategy",
+            format!("a synchronous one {why}: time decides which updates fill a buffer"),
+            "fedbuff".to_owned(),
+        );
     } else {
         let got = format!("{} names", cohort.nodes.len());
         must(
@@ -298,6 +273,7 @@ fn check_reproducible(plan: &Plan, must: &mut impl FnMut(bool, &str, String, Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::Weighting;
 
     fn plan() -> Plan {
         Plan {
@@ -362,6 +338,32 @@ mod tests {
         assert!(
             !plan().is_continuous() && Plan { rounds: ROUNDS_ENDLESS, ..plan() }.is_continuous()
         );
+    }
+
+    #[test]
+    fn strategies_and_plans_must_fit_each_other() {
+        let median = Strategy::Median { server_learning_rate: 1.0 };
+        let goal = |plan: &mut Plan, goal| {
+            plan.reproducible = false;
+            plan.cohort.nodes.clear();
+            plan.cohort.goal = goal;
+        };
+        let mut robust = plan();
+        robust.strategy = median;
+        assert_eq!(robust.check(), []);
+        goal(&mut robust, VECTORS_MAX);
+        assert_eq!(robust.check(), []);
+        goal(&mut robust, VECTORS_MAX + 1);
+        assert_eq!(robust.check()[0].field, "cohort.goal");
+        let mut buffered = plan();
+        buffered.strategy = Strategy::FedBuff {
+            server_learning_rate: 1.0,
+            weighting: Weighting::Equal,
+            staleness_max: 10,
+        };
+        assert_eq!(buffered.check()[0].field, "strategy");
+        goal(&mut buffered, VECTORS_MAX + 1);
+        assert_eq!(buffered.check(), []);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p bench -- core [--json] [--runs 5] [--isa avx512]
 //! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5]
+//! cargo run --release -p bench -- aggregate [--json] [--runs 5]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -10,8 +11,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is its purpose")]
 
+mod aggregate;
 mod clock;
 mod core_bench;
+mod figures;
 mod ingest;
 mod navigation;
 mod networks;
@@ -30,38 +33,50 @@ struct Options {
 }
 
 const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
+       bench aggregate [--json] [--runs N]
        bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("core") => options(arguments).map_or_else(|why| usage(&why), |options| core(&options)),
-        Some("ingest") => ingest_options(arguments).map_or_else(
-            |why| usage(&why),
-            |options| match ingest::run(&options, |line| println!("{line}")) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(why) => {
-                    eprintln!("{why}");
-                    ExitCode::FAILURE
-                }
-            },
-        ),
-        _ => usage("which benchmark?"),
-    }
+    let bench = arguments.next();
+    let done = match bench.as_deref() {
+        Some("core") => options(arguments).map(|options| core(&options)),
+        Some("aggregate") => options(arguments).map(|options| aggregate(&options)),
+        Some("ingest") => ingest_options(arguments).map(|options| ingest(&options)),
+        _ => Err("no such benchmark".to_owned()),
+    };
+    done.unwrap_or_else(|why| {
+        eprintln!("{why}\n{USAGE}");
+        ExitCode::from(64)
+    })
 }
 
-fn usage(why: &str) -> ExitCode {
-    eprintln!("{why}\n{USAGE}");
-    ExitCode::from(64)
+fn aggregate(options: &Options) -> ExitCode {
+    for line in aggregate::run(options.runs) {
+        println!("{}", if options.json { line.json("aggregate", "") } else { line.text() });
+    }
+    ExitCode::SUCCESS
+}
+
+fn ingest(options: &ingest::Options) -> ExitCode {
+    match ingest::run(options, |line| println!("{line}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn core(options: &Options) -> ExitCode {
-    if !options.isa.is_available() {
-        eprintln!("SKIPPED core: this processor lacks {}", options.isa);
+    let isa = options.isa;
+    if !isa.is_available() {
+        eprintln!("SKIPPED core: this processor lacks {isa}");
         return ExitCode::SUCCESS;
     }
-    for line in core_bench::run(options.isa, options.runs) {
-        println!("{}", if options.json { line.json(options.isa) } else { line.text() });
+    for line in core_bench::run(isa, options.runs) {
+        let more = format!("\"isa\":\"{isa}\",");
+        println!("{}", if options.json { line.json("core", &more) } else { line.text() });
     }
     ExitCode::SUCCESS
 }

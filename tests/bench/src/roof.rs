@@ -24,6 +24,17 @@ impl Floor {
     }
 }
 
+/// What one run of `roof agg` says about one number of weights.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AggregationFloor {
+    /// GB/s at which updates in memory are summed.
+    pub(crate) sum: f64,
+    /// Microseconds for the median of 100 updates.
+    pub(crate) median: f64,
+    /// Microseconds for their mean, trimmed by a tenth at either end.
+    pub(crate) trimmed_mean: f64,
+}
+
 /// The compiled program; its file goes away with it.
 #[derive(Debug)]
 pub(crate) struct Roof {
@@ -53,20 +64,35 @@ impl Roof {
 
     /// The floors of 40-100-2 and 256-256-16.
     pub(crate) fn run(&self) -> Result<[Floor; 2], String> {
+        self.floors("node", "== net", read)
+    }
+
+    /// The floors of aggregating 14,200 and 135,168 weights.
+    pub(crate) fn aggregation(&self) -> Result<[AggregationFloor; 2], String> {
+        self.floors("agg", "== aggregation", read_aggregation)
+    }
+
+    /// Runs a part of the program; a line that begins with `head` opens the next floor, and `read` takes the others.
+    fn floors<F: Default>(
+        &self,
+        part: &str,
+        head: &str,
+        read: fn(&str, &mut F),
+    ) -> Result<[F; 2], String> {
         let done = Command::new(&self.program)
-            .arg("node")
+            .arg(part)
             .output()
             .map_err(|error| format!("roof: {error}"))?;
         let mut floors = Vec::new();
         for line in String::from_utf8_lossy(&done.stdout).lines() {
-            if line.starts_with("== net") {
-                floors.push(Floor::default());
+            if line.starts_with(head) {
+                floors.push(F::default());
             } else if let Some(floor) = floors.last_mut() {
                 read(line, floor);
             }
         }
         let floors = floors.try_into();
-        floors.map_err(|found: Vec<Floor>| format!("roof: {} shapes, not 2", found.len()))
+        floors.map_err(|found: Vec<F>| format!("roof: {} shapes, not 2", found.len()))
     }
 }
 
@@ -87,6 +113,17 @@ fn read(line: &str, floor: &mut Floor) {
     }
     if let Some(time) = number_after(line, "additive regularisation ") {
         floor.learn_reg = time;
+    }
+}
+
+fn read_aggregation(line: &str, floor: &mut AggregationFloor) {
+    if let Some(rate) = number_after(line, "blocked x4 (batch in memory): ") {
+        floor.sum = rate;
+    }
+    if let Some(time) = number_after(line, "10% trimmed mean of 100 int8 updates: ") {
+        floor.trimmed_mean = time;
+    } else if let Some(time) = number_after(line, "median of 100 int8 updates: ") {
+        floor.median = time;
     }
 }
 

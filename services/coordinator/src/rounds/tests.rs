@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod selection;
+mod strategies;
 
 use federation::aggregate::{Master, Sum, advance, publish};
 use federation::round::RoundState;

@@ -17,7 +17,7 @@ use super::error::{Corrupt, Fault};
 use super::rounds::RoundKey;
 use super::row::sql;
 use super::updates::{Ordered, Plans, members, ordered};
-use super::{Store, StoreError};
+use super::{Store, StoreError, vectors};
 
 /// Most bytes of sums held between groups. A sum that is not held is read again.
 const SUMS_BYTES_MAX: usize = 32 << 20;
@@ -184,16 +184,22 @@ async fn count_round(
     }
     let Some(target) = target.filter(|_| !accepted.is_empty()) else { return Ok(()) };
     let inserted = insert(tx, met, target.key, offers, &accepted, now).await?;
+    let mut folded = Vec::with_capacity(accepted.len());
     for (node, at) in accepted {
         if !inserted.contains(node) {
             target.accepted -= 1;
             continue;
         }
-        let Offer { candidate, lanes } = &offers[at];
-        target.fold(candidate, lanes, met);
-        let Candidate { round, payload, .. } = *candidate;
+        let Candidate { round, payload, .. } = offers[at].candidate;
         answers[at] = Counting::Done(Ok(Receipt { round, payload, counted_at_ms: now.0 }));
+        folded.push(&offers[at]);
     }
+    if target.plan.strategy.keeps_vectors() {
+        for offer in &folded {
+            vectors::keep(tx, target.key, offer).await?;
+        }
+    }
+    target.fold(&folded, met.staleness());
     Ok(())
 }
 
@@ -269,16 +275,25 @@ impl Target {
         self.accepted < self.plan.cohort.goal
     }
 
-    fn fold(&mut self, candidate: &Candidate, lanes: &[i8], _met: &Ordered) {
-        let federation::Strategy::FedAvg { server_learning_rate: _, weighting } =
-            self.plan.strategy;
-        self.sum.fold(lanes, weighting.weight(candidate.samples));
+    /// Adds updates that are `staleness` versions late. Where vectors are kept, the sum is only what is known so far.
+    fn fold(&mut self, offers: &[&Offer], staleness: u32) {
+        let weigh = |offer: &&Offer| {
+            self.plan
+                .strategy
+                .weight(offer.candidate.samples, staleness)
+                .expect("an update that is too stale was refused")
+        };
+        let weighed: Vec<_> =
+            offers.iter().map(|offer| (offer.lanes.as_slice(), weigh(offer))).collect();
+        self.sum.fold_all(&weighed);
         let totals = &mut self.totals;
-        totals.samples += u64::from(candidate.samples);
-        totals.correct += candidate.metrics.correct;
-        totals.synaptic_ops += candidate.metrics.synaptic_ops;
-        totals.bytes_up += candidate.payload_bytes;
-        totals.bytes_down += candidate.metrics.bytes_down;
+        for Offer { candidate, .. } in offers {
+            totals.samples += u64::from(candidate.samples);
+            totals.correct += candidate.metrics.correct;
+            totals.synaptic_ops += candidate.metrics.synaptic_ops;
+            totals.bytes_up += candidate.payload_bytes;
+            totals.bytes_down += candidate.metrics.bytes_down;
+        }
     }
 
     /// Writes the sum and the totals; `full` closes the round to further updates.

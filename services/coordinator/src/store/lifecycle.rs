@@ -5,9 +5,10 @@ use federation::{RunId, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::error::Fault;
+use super::rounds::live_round;
 use super::row::{sql, text};
 use super::runs::{Run, RunState, runs_after};
-use super::{Store, StoreError};
+use super::{Store, StoreError, vectors};
 
 /// Why the round of a cancelled run is abandoned.
 pub(crate) const CANCELLED: &str = "cancelled";
@@ -87,6 +88,9 @@ async fn set_paused(tx: &mut SqliteConnection, id: RunId, paused: bool) -> Resul
 
 /// Ends a run and its open round. The round's contributions stay; that it was abandoned is what became of them.
 async fn cancel(tx: &mut SqliteConnection, id: RunId, now: Timestamp) -> Result<(), Fault> {
+    if let Some(round) = live_round(tx, sql(id.0)).await? {
+        vectors::forget(tx, round.key).await?;
+    }
     sqlx::query(
         "UPDATE rounds SET state = ?, reason = ?, closed_ms = ? WHERE run_id = ? AND closed_ms IS NULL",
     )

@@ -20,6 +20,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod updates;
+mod vectors;
 mod worker;
 
 use std::collections::VecDeque;
@@ -112,6 +113,16 @@ impl Store {
             Ok(())
         });
         held.await.expect("nothing is written");
+    }
+
+    /// How many rows a table has.
+    #[cfg(test)]
+    pub(crate) async fn count_rows(&self, table: &'static str) -> i64 {
+        let rows = self.read("count_rows", async move |tx: &mut SqliteConnection| {
+            let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+            Ok(sqlx::query_scalar(query).fetch_one(tx).await?)
+        });
+        rows.await.expect("the table is there")
     }
 
     /// Runs a transaction that writes. It is on disk when this returns.

@@ -12,7 +12,7 @@ use super::models::{get_artifact, model_named, put_artifact};
 use super::rounds::{RoundKey, set_served, state};
 use super::row::{int, sql, text};
 use super::runs::{RunState, artifact, plan};
-use super::{Store, StoreError};
+use super::{Store, StoreError, vectors};
 
 /// Why a round with too few updates is abandoned, and why a run fails that has no attempt left.
 pub(crate) const QUORUM_NOT_REACHED: &str = "quorum_not_reached";
@@ -204,6 +204,7 @@ async fn publish(
 }
 
 async fn abandon(tx: &mut SqliteConnection, end: &End) -> Result<Settled, Fault> {
+    vectors::forget(tx, end.key).await?;
     let failed = end.attempt >= end.plan.cohort.attempts_max;
     let run = if failed { RunState::Failed } else { RunState::Running };
     sqlx::query(
@@ -227,6 +228,25 @@ async fn abandon(tx: &mut SqliteConnection, end: &End) -> Result<Settled, Fault>
     Ok(Settled::Abandoned { updates: end.updates, run })
 }
 
+async fn keep_sum(
+    tx: &mut SqliteConnection,
+    key: RoundKey,
+    sum: &Sum,
+    stored: &[u8],
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE sums SET lanes = ? WHERE round_id = ?")
+        .bind(stored)
+        .bind(key.0)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("UPDATE rounds SET weight = ? WHERE id = ?")
+        .bind(sql(sum.weight()))
+        .bind(key.0)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Reads what the next version is made of, and the digest of the stored sum.
 async fn inputs(tx: &mut SqliteConnection, end: &End) -> Result<(Aggregate, Digest), Fault> {
     let base: Vec<u8> =
@@ -239,12 +259,19 @@ async fn inputs(tx: &mut SqliteConnection, end: &End) -> Result<(Aggregate, Dige
     let base = artifact(&bytes.ok_or(sqlx::Error::RowNotFound)?)?;
     let lanes = base.layout().weights();
     let weights = u64::try_from(lanes).expect("a length fits 64 bits");
-    let (sum, stored) = read_sum(tx, end.key, weights, end.weight, end.updates).await?;
+    let (mut sum, mut stored) = read_sum(tx, end.key, weights, end.weight, end.updates).await?;
+    // From here on the robust aggregate is the round's sum, and the vectors are gone.
+    if let Some(robust) = vectors::aggregate(tx, end.key, &end.plan, lanes, end.updates).await? {
+        stored = robust.encode();
+        sum = robust;
+        keep_sum(tx, end.key, &sum, &stored).await?;
+        vectors::forget(tx, end.key).await?;
+    }
     let master: Vec<u8> = sqlx::query_scalar("SELECT lanes FROM masters WHERE run_id = ?")
         .bind(end.run)
         .fetch_one(&mut *tx)
         .await?;
-    let master = Master::decode(&master, lanes).ok_or_else(|| Corrupt {
+    let master = Master::decode(&master, lanes, end.plan.strategy).ok_or_else(|| Corrupt {
         column: "masters.lanes",
         got: format!("{} bytes for {lanes} lanes", master.len()),
     })?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use federation::admission::RoundView;
+use federation::admission::{Late, RoundView};
 use federation::round::RoundState;
 use federation::{Digest, NodeId, Plan, Receipt, RoundRef, Settled, VersionNumber};
 use sqlx::SqliteConnection;
@@ -32,12 +32,15 @@ pub(super) struct Ordered {
     pub(super) plan: Arc<Plan>,
     /// The run's live round, which may be this one.
     pub(super) live: Option<LiveSum>,
+    /// Whether the run has ended.
+    over: bool,
 }
 
 /// A live round and the totals of its sum.
 pub(super) struct LiveSum {
     pub(super) key: RoundKey,
     pub(super) state: RoundState,
+    base_version: VersionNumber,
     pub(super) updates: u32,
     pub(super) weight: u64,
 }
@@ -52,6 +55,8 @@ struct OrderedRow {
     weights: i64,
     live_id: Option<i64>,
     live_state: Option<String>,
+    live_base: Option<i64>,
+    over: bool,
     updates: Option<i64>,
     weight: Option<i64>,
 }
@@ -143,7 +148,8 @@ pub(super) async fn ordered(
 ) -> Result<Option<Ordered>, Fault> {
     let row: Option<OrderedRow> = sqlx::query_as(
         "SELECT r.id, r.run_id, r.state, r.base_version, v.digest AS base, m.weights,
-             l.id AS live_id, l.state AS live_state, l.updates, l.weight
+             l.id AS live_id, l.state AS live_state, l.base_version AS live_base, l.updates, l.weight,
+             runs.ended_ms IS NOT NULL AS over
          FROM rounds r
          JOIN runs ON runs.id = r.run_id
          JOIN models m ON m.name = runs.model
@@ -161,6 +167,9 @@ pub(super) async fn ordered(
         (Some(key), Some(word)) => Some(LiveSum {
             key: RoundKey(key),
             state: state(word)?,
+            base_version: VersionNumber(
+                int_or_none("rounds.base_version", row.live_base)?.unwrap_or_default(),
+            ),
             updates: int_or_none("rounds.updates", row.updates)?.unwrap_or_default(),
             weight: int_or_none("rounds.weight", row.weight)?.unwrap_or_default(),
         }),
@@ -175,6 +184,7 @@ pub(super) async fn ordered(
         weights: int("models.weights", row.weights)?,
         plan: plans.of(tx, row.run_id).await?,
         live,
+        over: row.over,
     }))
 }
 
@@ -222,12 +232,25 @@ impl Ordered {
             samples_max: self.plan.samples_max,
             selected: member.is_some(),
             receipt: member.copied().flatten(),
+            late: self.late(),
         }
     }
 
     /// Whether an update may count in a later round than the one it was ordered in.
     pub(super) fn asynchronous(&self) -> bool {
-        false
+        self.plan.strategy.asynchronous()
+    }
+
+    /// Versions that the run has published since the one that this round started from, as far as its live round knows.
+    pub(super) fn staleness(&self) -> u32 {
+        let newest = self.live.as_ref().map_or(self.base_version, |live| live.base_version);
+        newest.0.saturating_sub(self.base_version.0)
+    }
+
+    fn late(&self) -> Option<Late> {
+        let staleness_max = self.plan.strategy.staleness_max();
+        (self.asynchronous() && !self.over)
+            .then(|| Late { staleness: self.staleness(), staleness_max })
     }
 
     /// The round whose sum takes an update ordered in this one, if any does now.
