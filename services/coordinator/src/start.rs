@@ -143,7 +143,12 @@ pub(crate) async fn listen(
 
 /// Opens the database in `dir`.
 pub(crate) async fn open_store(dir: &Path, size_max_mib: u32) -> Result<Store, StartError> {
-    let file = dir.join("coordinator.db");
+    open_store_file(&dir.join("coordinator.db"), size_max_mib).await
+}
+
+/// Opens the database `file`.
+pub(crate) async fn open_store_file(file: &Path, size_max_mib: u32) -> Result<Store, StartError> {
+    let (dir, file) = (file.parent().unwrap_or(Path::new("")), file.to_owned());
     Store::open(&file, size_max_mib).await.map_err(|error| match error {
         OpenError::Newer { found, known } => StartError::SchemaNewer { file, found, known },
         OpenError::Setting { .. } => {

@@ -234,9 +234,21 @@ impl Chain {
         Ok(())
     }
 
+    /// The end of what was read.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// How many of the entries read have no detail.
+    #[must_use]
+    pub fn tombstones(&self) -> u64 {
+        self.tombstones
+    }
+
     /// What the log is worth, after its last entry.
     #[must_use]
-    pub fn end(self) -> Verdict {
+    pub fn end(&self) -> Verdict {
         let head = self.head;
         let unexplained = self.gaps.iter().find(|(_, last)| *last > self.pruned_to);
         if let Some((first, _)) = unexplained {
@@ -283,6 +295,8 @@ pub fn verify<'a>(entries: impl IntoIterator<Item = &'a Entry>, kept: Option<Dig
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    type Edit = fn(&mut Entry, Digest);
 
     fn deed(action: &str, subject: &str) -> Deed {
         Deed {
@@ -356,7 +370,7 @@ mod tests {
     #[test]
     fn every_edited_field_is_named() {
         let other = Digest::of(b"x");
-        let edits: [(fn(&mut Entry, Digest), Why); 9] = [
+        let edits: [(Edit, Why); 9] = [
             (|entry, _| entry.at.0 += 1, Why::Edited),
             (|entry, _| entry.actor.push('x'), Why::Edited),
             (|entry, _| entry.action.push('x'), Why::Edited),

@@ -4,9 +4,12 @@
 //! `IMMEDIATE` and is synced before it returns. Rows are parsed into domain values here, and refused when they are not.
 //! This file is the door; one file per group of tables stands behind it.
 
+mod audit;
 mod error;
 mod evaluations;
 mod groups;
+mod ledger;
+mod lineage;
 mod models;
 mod nodes;
 mod progress;
@@ -32,9 +35,12 @@ use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
 
+pub(crate) use self::audit::{MODEL_CREATED, VERSION_PUBLISHED, subject};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
 pub(crate) use self::groups::{Counting, Offer, Tally};
+pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
+pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, Version, Which};
 pub(crate) use self::nodes::Node;
 pub(crate) use self::progress::{Live, LiveRound};

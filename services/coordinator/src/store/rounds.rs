@@ -184,6 +184,7 @@ impl Store {
                 .bind(sql(round.run.0))
                 .execute(&mut *tx)
                 .await?;
+            super::audit::round_opened(tx, round, &cohort, now).await?;
             Ok(true)
         })
         .await
