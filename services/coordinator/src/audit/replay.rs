@@ -85,6 +85,8 @@ struct Course {
     round: u32,
     /// The optimiser's state, or the version at which it was lost.
     state: Result<Master, VersionNumber>,
+    /// The version that differed, until one agrees again: what follows from a wrong sum is not wrong itself.
+    suspect: Option<VersionNumber>,
 }
 
 /// Computes all versions again, or those of one model, with the code that made them.
@@ -155,9 +157,7 @@ async fn one(
             return Ok(Err("the version that its run began from is not stored".to_owned()));
         }
         Err(lost) => {
-            return Ok(Err(format!(
-                "it comes after version {lost}, which differs or could not be computed"
-            )));
+            return Ok(Err(format!("it comes after version {lost}, which could not be computed")));
         }
     };
     course.state = Err(made.number);
@@ -205,12 +205,15 @@ async fn one(
             return Ok(Ok(()));
         }
     };
-    checks.same("digest", made.digest, Digest::of(&artifact.encode()));
-    let state = Digest::of(&master.encode());
-    checks.same("optimizer_digest", show(made.optimizer_digest), state);
-    if made.optimizer_digest == Some(state) {
-        course.state = Ok(master);
+    let (digest, state) = (Digest::of(&artifact.encode()), Digest::of(&master.encode()));
+    let agrees = digest == made.digest && made.optimizer_digest == Some(state);
+    course.state = Ok(master);
+    if let Some(first) = course.suspect.filter(|_| !agrees) {
+        return Ok(Err(format!("it comes after version {first}, which differs")));
     }
+    course.suspect = (!agrees).then_some(made.number);
+    checks.same("digest", made.digest, digest);
+    checks.same("optimizer_digest", show(made.optimizer_digest), state);
     Ok(Ok(()))
 }
 
@@ -218,7 +221,7 @@ async fn one(
 async fn begin(ledger: &mut Ledger, made: &Lineage, by: &MadeBy) -> Result<Course, Fault> {
     let base = artifact(ledger, &made.model, by.run_base).await?;
     let state = base.map(|base| Master::of(base.weights())).ok_or(made.number);
-    Ok(Course { run: by.round.run, round: 0, state })
+    Ok(Course { run: by.round.run, round: 0, state, suspect: None })
 }
 
 /// What is left to compare once the versions of a run are computed: its optimiser's state, and what each round counted.
@@ -233,6 +236,7 @@ async fn one_run(
         checks.same(&field, wrong.updates, wrong.contributions);
     }
     let state = match course {
+        Some(course) if course.suspect.is_some() => None,
         Some(course) => course.state.as_ref().ok().map(Master::encode),
         None => artifact(ledger, &run.model, run.base_version)
             .await?

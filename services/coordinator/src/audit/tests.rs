@@ -236,6 +236,16 @@ async fn an_edited_version_is_named_by_the_entry_that_tells_of_it() {
     is_broken("DELETE FROM versions WHERE number = 4", 10, "version m/4, which is not there").await;
 }
 
+#[tokio::test]
+async fn an_edited_cohort_is_named_by_the_entry_of_its_round() {
+    is_broken(
+        "DELETE FROM cohorts WHERE round_id = 2 AND node_id = 'a'",
+        7,
+        "cohort of round 1/2/1",
+    )
+    .await;
+}
+
 /// Writes the whole log anew, and the versions' heads with it: every hash is right again.
 async fn rewrite(file: &Path, edit: impl Fn(&mut Deed)) {
     let mut head = Head::EMPTY;
@@ -304,12 +314,21 @@ async fn retention_leaves_tombstones_and_is_told_of() {
     let found = verdict(&file).await;
     assert_eq!((found.verdict, found.exit_code()), (Standing::Pruned, 3));
     assert_eq!((found.entries, found.tombstones), (ENTRIES + 1, ENTRIES));
-    assert_eq!((found.versions.as_told, found.versions.pruned), (0, 4));
+    assert_eq!((found.versions.as_told, found.versions.pruned), (4, 0), "their digests tell");
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(
+        !bytes.windows(13).any(|part| part == b"cohort_digest"),
+        "details are gone from the disk"
+    );
     assert!(found.to_string().starts_with("pruned: "), "{found}");
     let last = entries(&file).await.pop().unwrap();
     assert_eq!((&*last.action, &*last.subject), ("audit.pruned", "11"));
     assert_eq!(prune(&file, later, &*world.clock).await.unwrap(), 0, "told of once");
 
+    tamper(&file, "UPDATE versions SET sum_digest = zeroblob(32) WHERE number = 3").await;
+    let found = verdict(&file).await;
+    assert_eq!((found.versions.as_told, found.versions.pruned), (3, 1));
+    assert!(found.to_string().contains("only tell the place: 1"), "{found}");
     tamper(&file, "UPDATE audit SET subject = 'x' WHERE seq = 5").await;
     let found = verdict(&file).await;
     assert_eq!(found.broken.unwrap().seq, 5, "a tombstone still holds its place");
@@ -418,6 +437,28 @@ async fn what_differs_is_named() {
 }
 
 #[tokio::test]
+async fn what_follows_from_a_wrong_sum_is_not_replayable_and_from_a_wrong_record_it_is() {
+    let (_dir, file) = file().await;
+    tamper(&file, "UPDATE sums SET lanes = x'020900090009000800' WHERE round_id = 1").await;
+    let found = replay(&file, None).await.unwrap();
+    assert_eq!((found.exit_code(), found.runs[0].differences.len()), (1, 0), "{found}");
+    let text = found.to_string();
+    assert!(
+        text.contains("m/3: not replayable: it comes after version 2, which differs"),
+        "{text}"
+    );
+    assert!(
+        text.contains("m/4: not replayable: it comes after version 2, which differs"),
+        "{text}"
+    );
+    let (_dir, file) = self::file().await;
+    tamper(&file, "UPDATE versions SET optimizer_digest = zeroblob(32) WHERE number = 2").await;
+    let found = replay(&file, None).await.unwrap();
+    assert_eq!(outcomes(&found)[2..], [(3, &Outcome::Ok), (4, &Outcome::Ok)], "{found}");
+    assert_eq!((found.exit_code(), found.runs[0].differences.len()), (1, 0));
+}
+
+#[tokio::test]
 async fn what_rounds_counted_and_the_optimiser_now_are_compared_too() {
     for (sql, field) in [
         (
@@ -437,6 +478,17 @@ async fn what_rounds_counted_and_the_optimiser_now_are_compared_too() {
         );
         assert!(outcomes(&found).iter().all(|(_, outcome)| **outcome == Outcome::Ok), "{found}");
     }
+}
+
+#[tokio::test]
+async fn of_single_updates_that_are_gone_it_says_so() {
+    let (_dir, file) = file().await;
+    let mut found = replay(&file, None).await.unwrap();
+    assert!(found.versions.iter().all(|version| !version.vectors_gone), "sums need no updates");
+    found.versions[1].vectors_gone = true;
+    let says = "m/2: ok: run 1, round 1 gives the same bytes (its single updates are gone; \
+                their stored aggregate was applied)\n";
+    assert!(found.to_string().contains(says), "{found}");
 }
 
 #[tokio::test]

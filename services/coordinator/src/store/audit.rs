@@ -22,6 +22,8 @@ pub(crate) const REST: &str = "rest";
 /// Whoever works on the file.
 const OPERATOR: &str = "operator";
 
+/// A round was opened.
+pub(crate) const ROUND_OPENED: &str = "round.opened";
 /// A model was made, with its first version. See [`version_published`].
 pub(crate) const MODEL_CREATED: &str = "model.created";
 /// A version was published.
@@ -67,7 +69,7 @@ pub(super) async fn round_opened(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let detail = json!({"cohort": cohort.len(), "cohort_digest": of_cohort(cohort).to_string()});
-    append(tx, COORDINATOR, "round.opened", round.to_string(), &detail, now).await
+    append(tx, COORDINATOR, ROUND_OPENED, round.to_string(), &detail, now).await
 }
 
 /// A round was abandoned: its row says why.
@@ -166,6 +168,8 @@ impl Store {
             .fetch_one(&mut *tx)
             .await?;
             let Some(last) = last else { return Ok(0) };
+            // Dropped means gone: not left in the file's free space.
+            sqlx::query("PRAGMA secure_delete = ON").execute(&mut *tx).await?;
             let dropped =
                 sqlx::query("UPDATE audit SET detail = NULL WHERE seq <= ? AND detail IS NOT NULL")
                     .bind(last)
@@ -208,7 +212,7 @@ pub(crate) fn subject(model: &ModelName, number: VersionNumber) -> String {
 }
 
 /// SHA-256 of a cohort: its names in order, each with a line feed.
-pub(super) fn of_cohort(cohort: &[NodeId]) -> Digest {
+pub(crate) fn of_cohort(cohort: &[NodeId]) -> Digest {
     let mut names: Vec<&str> = cohort.iter().map(NodeId::as_str).collect();
     names.sort_unstable();
     let list: String = names.iter().flat_map(|name| [*name, "\n"]).collect();
@@ -224,7 +228,8 @@ async fn head(tx: &mut SqliteConnection) -> Result<Head, Fault> {
     Ok(Head { seq: int("audit.seq", seq)?, hash: digest("audit.hash", &hash)? })
 }
 
-async fn append(
+/// Appends the entry of one deed.
+pub(super) async fn append(
     tx: &mut SqliteConnection,
     actor: &str,
     action: &str,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use federation::audit::Entry;
-use federation::{Digest, ModelName, Plan, RoundRef, RunId, VersionNumber};
+use federation::{Digest, ModelName, NodeId, Plan, RoundRef, RunId, VersionNumber};
 use sqlx::SqliteConnection;
 
 use super::audit::entries_after;
@@ -105,6 +105,20 @@ impl Ledger {
             .fetch_one(&mut self.tx)
             .await?;
         Ok(seq.map(|seq| int("audit.seq", seq)).transpose()?)
+    }
+
+    /// The nodes drawn for a round.
+    pub(crate) async fn cohort(&mut self, round: RoundRef) -> Result<Vec<NodeId>, Fault> {
+        let names: Vec<String> = sqlx::query_scalar(
+            "SELECT m.node_id FROM rounds r JOIN cohorts m ON m.round_id = r.id
+             WHERE r.run_id = ? AND r.number = ? AND r.attempt = ?",
+        )
+        .bind(sql(round.run.0))
+        .bind(round.number)
+        .bind(round.attempt)
+        .fetch_all(&mut self.tx)
+        .await?;
+        names.iter().map(|name| Ok(text("cohorts.node_id", name)?)).collect()
     }
 
     /// All versions, or those of one model, in order.

@@ -35,7 +35,7 @@ use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
 
-pub(crate) use self::audit::{MODEL_CREATED, VERSION_PUBLISHED, subject};
+pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
 pub(crate) use self::groups::{Counting, Offer, Tally};
