@@ -220,8 +220,13 @@ async fn one(
 /// A run before its first round.
 async fn begin(ledger: &mut Ledger, made: &Lineage, by: &MadeBy) -> Result<Course, Fault> {
     let base = artifact(ledger, &made.model, by.run_base).await?;
-    let state = base.map(|base| Master::of(base.weights())).ok_or(made.number);
+    let state = base.map(|base| first_state(&base)).ok_or(made.number);
     Ok(Course { run: by.round.run, round: 0, state, suspect: None })
+}
+
+/// The optimiser's state before the first round.
+fn first_state(base: &Artifact) -> Master {
+    Master::of(base.weights())
 }
 
 /// What is left to compare once the versions of a run are computed: its optimiser's state, and what each round counted.
@@ -240,7 +245,7 @@ async fn one_run(
         Some(course) => course.state.as_ref().ok().map(Master::encode),
         None => artifact(ledger, &run.model, run.base_version)
             .await?
-            .map(|base| Master::of(base.weights()).encode()),
+            .map(|base| first_state(&base).encode()),
     };
     if let Some(state) = state {
         let stored = ledger.optimizer(run.id).await?;
