@@ -14,6 +14,7 @@
 //! [`SystemClock`] and no environment but [`Args`]. Only `muster`, `simulator` and tests import it.
 
 mod admission;
+pub mod audit;
 mod clock;
 mod commit;
 mod config;

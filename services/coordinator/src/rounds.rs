@@ -331,7 +331,7 @@ impl Rounds {
 }
 
 /// The next version: a pure function of its recorded inputs.
-fn next_version(inputs: Aggregate) -> Result<Aggregated, Violation> {
+pub(crate) fn next_version(inputs: Aggregate) -> Result<Aggregated, Violation> {
     let Aggregate { plan, base, base_version, next_version, mut master, sum, contributions } =
         inputs;
     let layout = base.layout();

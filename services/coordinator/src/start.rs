@@ -147,7 +147,16 @@ pub(crate) async fn open_store(
     size_max_mib: u32,
     sql: &Sql,
 ) -> Result<Store, StartError> {
-    let file = dir.join("coordinator.db");
+    open_store_file(&dir.join("coordinator.db"), size_max_mib, sql).await
+}
+
+/// Opens the database `file`.
+pub(crate) async fn open_store_file(
+    file: &Path,
+    size_max_mib: u32,
+    sql: &Sql,
+) -> Result<Store, StartError> {
+    let (dir, file) = (file.parent().unwrap_or(Path::new("")), file.to_owned());
     Store::open(&file, size_max_mib, sql).await.map_err(|error| match error {
         OpenError::Newer { found, known } => StartError::SchemaNewer { file, found, known },
         OpenError::Setting { .. } => {

@@ -11,6 +11,7 @@
 
 pub mod admission;
 pub mod aggregate;
+pub mod audit;
 mod clock;
 pub mod draw;
 mod eligibility;

@@ -1,5 +1,6 @@
 //! `muster`: the one command people type. Everything it does is done elsewhere; this is the door.
 
+mod audit;
 mod model;
 mod print;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use coordinator::shutdown::{Ended, signals, until_signalled};
 use coordinator::{Config, Coordinator, SystemClock, telemetry};
-use print::{failure, line};
+use print::{failure, line, try_line};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
@@ -30,6 +31,9 @@ enum Command {
     /// Take models to other tools and back
     #[command(subcommand)]
     Model(model::Command),
+    /// Find out what happened, from a coordinator's database file
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 /// Exit status when the operating system refuses what every program needs (sysexits.h: EX_OSERR).
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Node(args) => agent::run(&args),
         Command::Demo(args) => run(demo(args)),
         Command::Model(command) => run(model(command)),
+        Command::Audit(command) => run(audit(command)),
     }
 }
 
@@ -96,6 +101,13 @@ async fn model(command: model::Command) -> ExitCode {
             line(&said);
             ExitCode::SUCCESS
         }
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn audit(command: audit::Command) -> ExitCode {
+    match audit::run(&command, try_line).await {
+        Ok(status) => ExitCode::from(status),
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

@@ -6,11 +6,17 @@
 )]
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// One line on standard output: what was asked for.
 pub(crate) fn line(text: &str) {
     println!("{text}");
+}
+
+/// One line on standard output, which may be closed.
+pub(crate) fn try_line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
 }
 
 /// A failure on standard error: stable code, what, where and why. Returns the exit status to end with.

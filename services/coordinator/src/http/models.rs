@@ -55,6 +55,8 @@ pub(super) struct VersionBody {
     bytes_down: u64,
     sum_digest: Option<String>,
     optimizer_digest: Option<String>,
+    plan_digest: Option<String>,
+    audit_head: Option<String>,
     evaluation: Option<EvaluationBody>,
     created_at_ms: u64,
 }
@@ -229,6 +231,8 @@ fn show_version(version: Version) -> VersionBody {
         bytes_down,
         sum_digest: version.sum_digest.map(|digest| digest.to_string()),
         optimizer_digest: version.optimizer_digest.map(|digest| digest.to_string()),
+        plan_digest: version.plan_digest.map(|digest| digest.to_string()),
+        audit_head: version.audit_head.map(|digest| digest.to_string()),
         evaluation: version.accuracy.map(show_accuracy),
         created_at_ms: version.created_ms,
     }

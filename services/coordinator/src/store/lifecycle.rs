@@ -2,13 +2,14 @@
 
 use federation::round::RoundState;
 use federation::{RunId, Timestamp};
+use serde_json::json;
 use sqlx::SqliteConnection;
 
 use super::error::Fault;
 use super::rounds::live_round;
 use super::row::{sql, text};
 use super::runs::{Run, RunState, runs_after};
-use super::{Store, StoreError, vectors};
+use super::{Store, StoreError, audit, vectors};
 
 /// Why the round of a cancelled run is abandoned.
 pub(crate) const CANCELLED: &str = "cancelled";
@@ -63,8 +64,8 @@ impl Store {
             let state: RunState = text("runs.state", &state)?;
             if ended_ms.is_none() {
                 match directive {
-                    Directive::Pause => set_paused(tx, id, true).await?,
-                    Directive::Resume => set_paused(tx, id, false).await?,
+                    Directive::Pause => set_paused(tx, id, true, now).await?,
+                    Directive::Resume => set_paused(tx, id, false, now).await?,
                     Directive::Cancel => cancel(tx, id, now).await?,
                 }
             } else if (directive, state) != (Directive::Cancel, RunState::Cancelled) {
@@ -77,20 +78,28 @@ impl Store {
     }
 }
 
-async fn set_paused(tx: &mut SqliteConnection, id: RunId, paused: bool) -> Result<(), Fault> {
-    sqlx::query("UPDATE runs SET paused = ? WHERE id = ?")
+async fn set_paused(
+    tx: &mut SqliteConnection,
+    id: RunId,
+    paused: bool,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let changed = sqlx::query("UPDATE runs SET paused = ?1 WHERE id = ?2 AND paused <> ?1")
         .bind(paused)
         .bind(sql(id.0))
-        .execute(tx)
-        .await?;
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+    if changed > 0 {
+        let action = if paused { "run.paused" } else { "run.resumed" };
+        audit::append(tx, audit::REST, action, id.to_string(), &json!({}), now).await?;
+    }
     Ok(())
 }
 
 /// Ends a run and its open round. The round's contributions stay; that it was abandoned is what became of them.
 async fn cancel(tx: &mut SqliteConnection, id: RunId, now: Timestamp) -> Result<(), Fault> {
-    if let Some(round) = live_round(tx, sql(id.0)).await? {
-        vectors::forget(tx, round.key).await?;
-    }
+    let live = live_round(tx, sql(id.0)).await?;
     sqlx::query(
         "UPDATE rounds SET state = ?, reason = ?, closed_ms = ? WHERE run_id = ? AND closed_ms IS NULL",
     )
@@ -100,11 +109,15 @@ async fn cancel(tx: &mut SqliteConnection, id: RunId, now: Timestamp) -> Result<
     .bind(sql(id.0))
     .execute(&mut *tx)
     .await?;
+    if let Some(round) = live {
+        vectors::forget(tx, round.key).await?;
+        audit::round_abandoned(tx, round.round, now).await?;
+    }
     sqlx::query("UPDATE runs SET state = ?, ended_ms = ? WHERE id = ?")
         .bind(RunState::Cancelled.as_str())
         .bind(sql(now.0))
         .bind(sql(id.0))
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    audit::run_ended(tx, audit::REST, sql(id.0), now).await
 }

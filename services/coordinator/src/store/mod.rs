@@ -4,10 +4,13 @@
 //! `IMMEDIATE` and is synced before it returns. Rows are parsed into domain values here, and refused when they are not.
 //! This file is the door; one file per group of tables stands behind it.
 
+mod audit;
 mod error;
 mod evaluations;
 mod groups;
+mod ledger;
 mod lifecycle;
+mod lineage;
 mod models;
 mod nodes;
 mod progress;
@@ -35,10 +38,13 @@ use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
 
+pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
 pub(crate) use self::groups::{Counting, Offer, Tally};
+pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
 pub(crate) use self::lifecycle::{Directive, NotDirected};
+pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, Version, Which};
 pub(crate) use self::nodes::{Node, Turns};
 pub(crate) use self::progress::{Live, LiveRound};

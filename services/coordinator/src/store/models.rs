@@ -1,5 +1,7 @@
 //! Models, their versions, and the artifacts these are made of.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use federation::{Artifact, Digest, ModelName, RunId, Timestamp, VersionNumber};
 use sqlx::SqliteConnection;
@@ -55,6 +57,10 @@ pub(crate) struct Version {
     pub(crate) sum_digest: Option<Digest>,
     /// SHA-256 of the run's master copy after the round.
     pub(crate) optimizer_digest: Option<Digest>,
+    /// SHA-256 of the run's plan, as stored.
+    pub(crate) plan_digest: Option<Digest>,
+    /// The audit log's head before the version was made; `None` for a version older than the log.
+    pub(crate) audit_head: Option<Digest>,
     /// What nodes reported about it.
     pub(crate) accuracy: Option<Accuracy>,
     /// When it was made.
@@ -108,6 +114,7 @@ struct VersionRow {
     totals: TotalsRow,
     sum_digest: Option<Vec<u8>>,
     optimizer_digest: Option<Vec<u8>>,
+    audit_head: Option<Vec<u8>>,
     created_ms: i64,
 }
 
@@ -145,6 +152,7 @@ impl Store {
             .bind(sql(now.0))
             .execute(&mut *tx)
             .await?;
+            super::audit::model_created(tx, &name, now).await?;
             let model = model_named(tx, &name).await?;
             Ok(Created::New(model.ok_or(sqlx::Error::RowNotFound)?))
         })
@@ -290,7 +298,7 @@ async fn versions_after(
              coalesce(r.updates, 0) AS updates, coalesce(r.samples, 0) AS samples,
              coalesce(r.correct, 0) AS correct, coalesce(r.synaptic_ops, 0) AS synaptic_ops,
              coalesce(r.bytes_up, 0) AS bytes_up, coalesce(r.bytes_down, 0) AS bytes_down,
-             v.sum_digest, v.optimizer_digest, v.created_ms
+             v.sum_digest, v.optimizer_digest, v.audit_head, v.created_ms
          FROM versions v
          LEFT JOIN versions p ON p.model = v.model AND p.number = v.parent
          LEFT JOIN rounds r ON r.id = v.round_id
@@ -302,6 +310,7 @@ async fn versions_after(
     .fetch_all(&mut *tx)
     .await?;
     let mut versions = Vec::with_capacity(rows.len());
+    let mut plans = BTreeMap::new();
     for row in rows {
         let VersionRow {
             number, digest: own, parent, parent_digest, run_id, round, totals, ..
@@ -322,11 +331,34 @@ async fn versions_after(
                 "versions.optimizer_digest",
                 row.optimizer_digest.as_deref(),
             )?,
+            plan_digest: match run {
+                Some(run) => Some(plan_digest(tx, &mut plans, run).await?),
+                None => None,
+            },
+            audit_head: digest_or_none("versions.audit_head", row.audit_head.as_deref())?,
             accuracy: accuracy(tx, model, own).await?,
             created_ms: int("versions.created_ms", row.created_ms)?,
         });
     }
     Ok(versions)
+}
+
+/// The digest of a run's plan. `known` are those read before: one run makes many versions.
+async fn plan_digest(
+    tx: &mut SqliteConnection,
+    known: &mut BTreeMap<RunId, Digest>,
+    run: RunId,
+) -> Result<Digest, Fault> {
+    if let Some(digest) = known.get(&run) {
+        return Ok(*digest);
+    }
+    let plan: String = sqlx::query_scalar("SELECT plan FROM runs WHERE id = ?")
+        .bind(sql(run.0))
+        .fetch_one(tx)
+        .await?;
+    let digest = Digest::of(plan.as_bytes());
+    known.insert(run, digest);
+    Ok(digest)
 }
 
 fn too_many(artifact: &Artifact) -> Corrupt {

@@ -123,6 +123,9 @@ impl Store {
             .bind(sql(now.0))
             .execute(&mut *tx)
             .await?;
+            if known.is_none() {
+                super::audit::node_enrolled(tx, &node, &public_key, &labels, now).await?;
+            }
             let row: NodeRow = sqlx::query_as(nodes!("WHERE n.public_key = ?"))
                 .bind(&public_key[..])
                 .fetch_one(&mut *tx)

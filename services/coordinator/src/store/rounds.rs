@@ -196,6 +196,7 @@ impl Store {
                 .bind(sql(round.run.0))
                 .execute(&mut *tx)
                 .await?;
+            super::audit::round_opened(tx, round, &cohort, now).await?;
             Ok(Some(RoundKey(key)))
         })
         .await

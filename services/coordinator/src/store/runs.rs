@@ -163,6 +163,7 @@ impl Store {
                 .bind(Master::of(artifact.weights()).encode())
                 .execute(&mut *tx)
                 .await?;
+            super::audit::run_created(tx, id, now).await?;
             let id: u64 = int("runs.id", id)?;
             let made = runs_after(tx, id - 1, 1).await?.into_iter().next();
             Ok(Ok(made.ok_or(sqlx::Error::RowNotFound)?))

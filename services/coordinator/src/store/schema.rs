@@ -83,6 +83,23 @@ pub(super) async fn prepare(file: &Path, size_max_mib: u32) -> Result<(), OpenEr
     connection.close().await.map_err(unusable)
 }
 
+/// Connects for reading, and says which migrations the file has had and which this program knows, in order. `still`
+/// says that nobody writes: SQLite then leaves nothing beside the file, and needs no right to.
+pub(super) async fn inspect(
+    file: &Path,
+    still: bool,
+) -> Result<(SqliteConnection, Vec<i64>, Vec<i64>), OpenError> {
+    let options = reader_options(file).immutable(still);
+    let mut connection = options.connect().await.map_err(unusable)?;
+    gate(&mut connection).await?;
+    let known = MIGRATOR.iter().map(|migration| migration.version).collect();
+    let found = sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
+        .fetch_all(&mut connection)
+        .await
+        .map_err(|error| OpenError::Invalid(error.to_string()))?;
+    Ok((connection, found, known))
+}
+
 async fn gate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let tables: Vec<String> =
         sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")

@@ -6,10 +6,11 @@ use federation::round::{Decision, Progress, RoundState, decide};
 use federation::{Artifact, Digest, ModelName, Plan, Timestamp, VersionNumber};
 use sqlx::SqliteConnection;
 
+use super::audit;
 use super::error::{Corrupt, Fault};
 use super::groups::read_sum;
 use super::models::{get_artifact, model_named, put_artifact};
-use super::rounds::{RoundKey, set_served, state};
+use super::rounds::{RoundKey, round_ref, set_served, state};
 use super::row::{int, sql, text};
 use super::runs::{RunState, artifact, plan};
 use super::{Store, StoreError, vectors};
@@ -200,6 +201,8 @@ async fn publish(
     .bind(end.run)
     .execute(&mut *tx)
     .await?;
+    audit::version_published(tx, &end.model, version, end.now).await?;
+    audit::run_ended(tx, audit::COORDINATOR, end.run, end.now).await?;
     Ok(Settled::Published { version, digest, updates: end.updates, run })
 }
 
@@ -225,6 +228,9 @@ async fn abandon(tx: &mut SqliteConnection, end: &End) -> Result<Settled, Fault>
     .bind(end.run)
     .execute(&mut *tx)
     .await?;
+    let round = round_ref(end.run, end.number.into(), end.attempt.into())?;
+    audit::round_abandoned(tx, round, end.now).await?;
+    audit::run_ended(tx, audit::COORDINATOR, end.run, end.now).await?;
     Ok(Settled::Abandoned { updates: end.updates, run })
 }
 

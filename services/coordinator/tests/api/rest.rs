@@ -35,7 +35,7 @@ async fn models_versions_and_artifacts() {
         "model": "m", "number": 1, "digest": digest, "parent": null, "parent_digest": null,
         "run_id": null, "round": null, "updates": 0, "samples": 0, "correct": 0, "synaptic_ops": 0,
         "bytes_up": 0, "bytes_down": 0, "sum_digest": null, "optimizer_digest": null,
-        "evaluation": null, "created_at_ms": version["created_at_ms"],
+        "plan_digest": null, "audit_head": "0".repeat(64), "evaluation": null, "created_at_ms": version["created_at_ms"],
     });
     assert_eq!(version, expected);
 
@@ -140,7 +140,9 @@ async fn a_run_from_its_plan_to_its_last_version() {
         (&version["parent"], &version["run_id"], &version["round"]),
         (&json!(2), &json!(1), &json!(2))
     );
-    assert!(version["sum_digest"].is_string() && version["optimizer_digest"].is_string());
+    for name in ["sum_digest", "optimizer_digest", "plan_digest", "audit_head"] {
+        assert_eq!(version[name].as_str().unwrap().len(), 64, "{name}");
+    }
     assert_eq!(site.get("/v1/runs").await.json()["items"], json!([done]));
 
     let listed = site.get("/v1/nodes").await.json();

@@ -5,6 +5,7 @@ use federation::{
     Artifact, Digest, NodeId, Plan, RefusalCode, Settled, Strategy, TrainOrder, Weighting,
 };
 
+use crate::audit::Replay;
 use crate::commit::Uncounted;
 use crate::store::RunState;
 use crate::testing::{WEIGHTS, World, artifact, fleet, plan, update};
@@ -13,6 +14,13 @@ const DELTAS: [i8; 5] = [3, -2, 120, 5, 4];
 
 fn with(strategy: Strategy, goal: u32, rounds: u32) -> Plan {
     Plan { strategy, ..plan(goal, rounds) }
+}
+
+/// Computes every version again from the file.
+async fn replay(world: &World) -> Replay {
+    let replayed = crate::audit::replay(&world.file(), None).await.unwrap();
+    assert_eq!(replayed.exit_code(), 0, "{replayed:?}");
+    replayed
 }
 
 /// Lets the nodes answer the round they have orders for, each with its delta.
@@ -71,6 +79,8 @@ async fn robust_strategies_keep_vectors_until_the_round_is_published() {
         assert_eq!(version.sum_digest, Some(sum_digest), "the aggregate is the stored sum");
         assert_eq!(version.optimizer_digest, Some(optimizer));
         assert_eq!(world.count_rows("vectors").await, 0, "and the vectors are gone");
+        let replayed = replay(&world).await;
+        assert!(replayed.versions[1].vectors_gone, "and replay says so");
     }
 }
 
@@ -122,6 +132,7 @@ async fn optimisers_carry_their_state_from_round_to_round_and_over_a_restart() {
                 world.ask(node).await;
             }
         }
+        assert_eq!(replay(&world).await.versions.len(), 4);
     }
 }
 
@@ -159,6 +170,7 @@ async fn a_late_update_counts_in_the_open_round_and_weighs_less() {
     assert_eq!(versions[2].sum_digest, Some(Digest::of(&sum.encode())));
     assert_eq!(versions[2].made_by.unwrap().2.updates, 2);
     assert_eq!(world.fate(&nodes[2], slow.round).await, Settled::Published);
+    replay(&world).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,277 @@
+//! The audit log: an entry for each deed, appended in the transaction of the deed.
+//!
+//! One function a deed; each is one line where the deed is done. Updates have no entries of their own: they would cost as
+//! much as counting them does, and the digest of their round's sum stands in the entry of its version.
+
+use std::collections::BTreeMap;
+
+use federation::audit::{Deed, Entry, Head, PRUNED};
+use federation::{Digest, ModelName, NodeId, RoundRef, Timestamp, VersionNumber};
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+
+use super::error::Fault;
+use super::lineage::lineage;
+use super::row::{digest, int, sql};
+use super::{Store, StoreError};
+
+/// Who opens and ends rounds, and what follows from it.
+pub(crate) const COORDINATOR: &str = "coordinator";
+/// Whoever asked over REST, until there are tokens that say who.
+pub(crate) const REST: &str = "rest";
+/// Whoever works on the file.
+const OPERATOR: &str = "operator";
+
+/// A round was opened.
+pub(crate) const ROUND_OPENED: &str = "round.opened";
+/// A model was made, with its first version. See [`version_published`].
+pub(crate) const MODEL_CREATED: &str = "model.created";
+/// A version was published.
+pub(crate) const VERSION_PUBLISHED: &str = "version.published";
+
+#[derive(sqlx::FromRow)]
+struct EntryRow {
+    seq: i64,
+    at_ms: i64,
+    actor: String,
+    action: String,
+    subject: String,
+    detail: Option<String>,
+    detail_digest: Vec<u8>,
+    previous: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+/// A model was made, and its first version is in the table.
+pub(super) async fn model_created(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    version(tx, REST, MODEL_CREATED, model, VersionNumber(1), now).await
+}
+
+/// A version was published: it and its round's end are in their tables.
+pub(super) async fn version_published(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    number: VersionNumber,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    version(tx, COORDINATOR, VERSION_PUBLISHED, model, number, now).await
+}
+
+/// A round was opened with this cohort.
+pub(super) async fn round_opened(
+    tx: &mut SqliteConnection,
+    round: RoundRef,
+    cohort: &[NodeId],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let detail = json!({"cohort": cohort.len(), "cohort_digest": of_cohort(cohort).to_string()});
+    append(tx, COORDINATOR, ROUND_OPENED, round.to_string(), &detail, now).await
+}
+
+/// A round was abandoned: its row says why.
+pub(super) async fn round_abandoned(
+    tx: &mut SqliteConnection,
+    round: RoundRef,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let (reason, updates): (Option<String>, i64) = sqlx::query_as(
+        "SELECT reason, updates FROM rounds WHERE run_id = ? AND number = ? AND attempt = ?",
+    )
+    .bind(sql(round.run.0))
+    .bind(round.number)
+    .bind(round.attempt)
+    .fetch_one(&mut *tx)
+    .await?;
+    let detail = json!({"reason": reason, "updates": updates});
+    append(tx, COORDINATOR, "round.abandoned", round.to_string(), &detail, now).await
+}
+
+/// A run was made: it is in the table.
+pub(super) async fn run_created(
+    tx: &mut SqliteConnection,
+    run: i64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let (model, base, plan): (String, i64, String) =
+        sqlx::query_as("SELECT model, base_version, plan FROM runs WHERE id = ?")
+            .bind(run)
+            .fetch_one(&mut *tx)
+            .await?;
+    let plan_digest = Digest::of(plan.as_bytes()).to_string();
+    let detail = json!({"model": model, "base_version": base, "plan_digest": plan_digest});
+    append(tx, REST, "run.created", run.to_string(), &detail, now).await
+}
+
+/// A run may just have ended: if its row says so, it has.
+pub(super) async fn run_ended(
+    tx: &mut SqliteConnection,
+    actor: &str,
+    run: i64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let ended: Option<(String, Option<String>)> =
+        sqlx::query_as("SELECT state, reason FROM runs WHERE id = ? AND ended_ms IS NOT NULL")
+            .bind(run)
+            .fetch_optional(&mut *tx)
+            .await?;
+    let Some((state, reason)) = ended else { return Ok(()) };
+    let detail = json!({"state": state, "reason": reason});
+    append(tx, actor, "run.ended", run.to_string(), &detail, now).await
+}
+
+/// A node was enrolled for the first time.
+pub(super) async fn node_enrolled(
+    tx: &mut SqliteConnection,
+    node: &NodeId,
+    public_key: &[u8; 32],
+    labels: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let key = Digest::of(public_key).to_string();
+    let detail = json!({"public_key_digest": key, "labels": labels});
+    append(tx, &format!("node:{node}"), "node.enrolled", node.to_string(), &detail, now).await
+}
+
+/// Up to `limit` entries after the one at `after`, in order.
+pub(super) async fn entries_after(
+    tx: &mut SqliteConnection,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Entry>, Fault> {
+    let rows: Vec<EntryRow> =
+        sqlx::query_as("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?")
+            .bind(sql(after))
+            .bind(limit)
+            .fetch_all(tx)
+            .await?;
+    rows.into_iter().map(Entry::try_from).collect()
+}
+
+impl Store {
+    /// Drops the details of the entries before the first one that was written at `before` or later, and says how many.
+    pub(crate) async fn prune_audit(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.write("prune_audit", async move |tx: &mut SqliteConnection| {
+            // A clock may have been set back: what stands after a young entry is kept with it.
+            let last: Option<i64> = sqlx::query_scalar(
+                "SELECT max(seq) FROM audit
+                 WHERE seq < coalesce((SELECT min(seq) FROM audit WHERE at_ms >= ?), 9223372036854775807)",
+            )
+            .bind(sql(before.0))
+            .fetch_one(&mut *tx)
+            .await?;
+            let Some(last) = last else { return Ok(0) };
+            // Dropped means gone: not left in the file's free space.
+            sqlx::query("PRAGMA secure_delete = ON").execute(&mut *tx).await?;
+            let dropped =
+                sqlx::query("UPDATE audit SET detail = NULL WHERE seq <= ? AND detail IS NOT NULL")
+                    .bind(last)
+                    .execute(&mut *tx)
+                    .await?
+                    .rows_affected();
+            if dropped > 0 {
+                let detail = json!({"before_ms": before.0, "entries": dropped});
+                append(tx, OPERATOR, PRUNED, last.to_string(), &detail, now).await?;
+            }
+            Ok(dropped)
+        })
+        .await
+    }
+}
+
+/// Notes the log's head in a version's row, and appends the entry that tells of the version.
+async fn version(
+    tx: &mut SqliteConnection,
+    actor: &str,
+    action: &str,
+    model: &ModelName,
+    number: VersionNumber,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let head = head(tx).await?;
+    sqlx::query("UPDATE versions SET audit_head = ? WHERE model = ? AND number = ?")
+        .bind(&head.hash.0[..])
+        .bind(model.as_str())
+        .bind(number.0)
+        .execute(&mut *tx)
+        .await?;
+    let made = lineage(tx, model, number).await?.ok_or(sqlx::Error::RowNotFound)?;
+    append(tx, actor, action, subject(model, number), &made.detail(), now).await
+}
+
+/// How an entry names a version.
+pub(crate) fn subject(model: &ModelName, number: VersionNumber) -> String {
+    format!("{model}/{number}")
+}
+
+/// SHA-256 of a cohort: its names in order, each with a line feed.
+pub(crate) fn of_cohort(cohort: &[NodeId]) -> Digest {
+    let mut names: Vec<&str> = cohort.iter().map(NodeId::as_str).collect();
+    names.sort_unstable();
+    let list: String = names.iter().flat_map(|name| [*name, "\n"]).collect();
+    Digest::of(list.as_bytes())
+}
+
+async fn head(tx: &mut SqliteConnection) -> Result<Head, Fault> {
+    let last: Option<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+            .fetch_optional(tx)
+            .await?;
+    let Some((seq, hash)) = last else { return Ok(Head::EMPTY) };
+    Ok(Head { seq: int("audit.seq", seq)?, hash: digest("audit.hash", &hash)? })
+}
+
+/// Appends the entry of one deed.
+pub(super) async fn append(
+    tx: &mut SqliteConnection,
+    actor: &str,
+    action: &str,
+    subject: String,
+    detail: &Value,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    let (actor, action) = (actor.to_owned(), action.to_owned());
+    let deed = Deed { at, actor, action, subject, detail: detail.to_string() };
+    let entry = Entry::after(head(tx).await?, deed);
+    sqlx::query(
+        "INSERT INTO audit (seq, at_ms, actor, action, subject, detail, detail_digest, previous, hash)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(sql(entry.seq))
+    .bind(sql(entry.at.0))
+    .bind(entry.actor)
+    .bind(entry.action)
+    .bind(entry.subject)
+    .bind(entry.detail)
+    .bind(&entry.detail_digest.0[..])
+    .bind(&entry.previous.0[..])
+    .bind(&entry.hash.0[..])
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+impl TryFrom<EntryRow> for Entry {
+    type Error = Fault;
+
+    fn try_from(row: EntryRow) -> Result<Self, Fault> {
+        Ok(Self {
+            seq: int("audit.seq", row.seq)?,
+            at: Timestamp(int("audit.at_ms", row.at_ms)?),
+            actor: row.actor,
+            action: row.action,
+            subject: row.subject,
+            detail: row.detail,
+            detail_digest: digest("audit.detail_digest", &row.detail_digest)?,
+            previous: digest("audit.previous", &row.previous)?,
+            hash: digest("audit.hash", &row.hash)?,
+        })
+    }
+}
