@@ -57,7 +57,8 @@ struct Profile {
 #[derive(Debug)]
 struct Present {
     profile: Arc<Profile>,
-    status: NodeStatus,
+    /// What it reported; nothing of a node that reports nothing.
+    status: Option<Box<NodeStatus>>,
     /// By the monotonic clock: when it should be heard of again.
     due_ms: u64,
     seen: Timestamp,
@@ -87,7 +88,7 @@ impl Presence {
                 let Turns { last, count } = turns;
                 let mut present = Present {
                     profile,
-                    status: NodeStatus::default(),
+                    status: None,
                     due_ms: 0,
                     seen: Timestamp(seen_ms),
                     turns: count,
@@ -114,9 +115,13 @@ impl Presence {
         let mut known = self.lock();
         let Known { nodes, capacities, .. } = &mut *known;
         let Some(present) = nodes.get_mut(node) else { return };
-        status.capacity = share(capacities, status.capacity);
-        let old = std::mem::replace(&mut present.status, status);
-        release(capacities, &old.capacity);
+        let status = (status != NodeStatus::default()).then(|| {
+            status.capacity = share(capacities, status.capacity);
+            Box::new(status)
+        });
+        if let Some(old) = std::mem::replace(&mut present.status, status) {
+            release(capacities, &old.capacity);
+        }
     }
 
     /// A known node was told to stay away for so long.
@@ -140,7 +145,10 @@ impl Presence {
 
     /// When a node was last heard of, and how it said it was, if since the start.
     pub(crate) fn seen(&self, node: &NodeId) -> Option<(Timestamp, NodeStatus)> {
-        self.lock().nodes.get(node).map(|present| (present.seen, present.status.clone()))
+        self.lock()
+            .nodes
+            .get(node)
+            .map(|present| (present.seen, present.status.as_deref().cloned().unwrap_or_default()))
     }
 
     /// The present nodes that a cohort may be drawn from for `learner`, by name.
@@ -258,21 +266,23 @@ struct Wish<'a> {
     cohort: &'a Cohort,
     learner: &'a str,
     judged: BTreeMap<*const Profile, bool>,
+    /// What a node is taken for that reports nothing.
+    silent: NodeStatus,
 }
 
 impl<'a> Wish<'a> {
     fn new(cohort: &'a Cohort, learner: &'a str) -> Self {
-        Self { cohort, learner, judged: BTreeMap::new() }
+        Self { cohort, learner, judged: BTreeMap::new(), silent: NodeStatus::default() }
     }
 
     fn suits(&mut self, node: &Present) -> bool {
-        let Self { cohort, learner, judged } = self;
+        let Self { cohort, learner, judged, silent } = self;
         let judge = || {
             let Profile { labels, learners } = &*node.profile;
             learners.iter().any(|known| known == learner) && cohort.selector.matches(labels)
         };
         *judged.entry(Arc::as_ptr(&node.profile)).or_insert_with(judge)
-            && eligible(&cohort.eligible, &node.status)
+            && eligible(&cohort.eligible, node.status.as_deref().unwrap_or(silent))
     }
 }
 

@@ -15,6 +15,10 @@ static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
 /// Bytes of a database page: SQLite's default, stated because the size limit counts pages.
 const PAGE_BYTES: u32 = 4096;
 
+/// Page cache of a reading connection, in KiB, negative as SQLite wants it: they look up single rows, and the system
+/// caches the file.
+const READER_CACHE_KIB: i32 = -256;
+
 /// Why the database cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum OpenError {
@@ -61,7 +65,7 @@ pub(super) fn writer_options(file: &Path, size_max_mib: u32) -> SqliteConnectOpt
 
 /// How to connect for reading.
 pub(super) fn reader_options(file: &Path) -> SqliteConnectOptions {
-    base_options(file).read_only(true)
+    base_options(file).read_only(true).pragma("cache_size", READER_CACHE_KIB.to_string())
 }
 
 /// Makes the file a database of this program's schema, or says why it cannot be one.
