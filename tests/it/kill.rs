@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::fixture::{plain_artifact, post_model, post_run, wait_for};
 use crate::support::plain::{Fleet, check, plan};
-use crate::support::process::Serve;
+use crate::support::process::{Serve, muster};
 
 const NODES: u32 = 50;
 const GOAL: u32 = 32;
@@ -54,4 +54,11 @@ async fn nothing_is_lost_or_counted_twice_whenever_the_coordinator_is_killed() {
     assert!(looked_at >= 3);
     drop(fleet);
     serve.stop().await;
+    // The file alone proves the rest: an unbroken log, and every version from its sum.
+    for check in ["verify", "replay"] {
+        let mut audit = muster();
+        audit.args(["audit", check, "--database"]).arg(dir.path().join("coordinator.db"));
+        let output = audit.output().await.unwrap();
+        assert!(output.status.success(), "{check}: {}", String::from_utf8_lossy(&output.stdout));
+    }
 }
