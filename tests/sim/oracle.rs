@@ -127,7 +127,9 @@ fn sums_hold_each_node_once(
     rounds: &BTreeMap<RoundRef, Round>,
 ) -> Result<(), String> {
     let plan = &remains.shared.script.plan;
-    let Strategy::FedAvg { weighting, .. } = plan.strategy;
+    let Strategy::FedAvg { weighting, .. } = plan.strategy else {
+        return Err("every script averages".to_owned());
+    };
     let share = i64::from(weighting.weight(plan.local.samples * plan.local.epochs));
     for (name, round) in rounds {
         for node in 0..remains.shared.script.nodes {

@@ -181,7 +181,9 @@ pub(crate) fn script(scenario: Scenario, seed: u64) -> Script {
 
 /// A plan as REST takes it.
 pub(crate) fn json(plan: &Plan) -> Value {
-    let Strategy::FedAvg { server_learning_rate, weighting } = plan.strategy;
+    let Strategy::FedAvg { server_learning_rate, weighting } = plan.strategy else {
+        unreachable!("every script averages")
+    };
     let weighting = match weighting {
         Weighting::Samples => "samples",
         Weighting::Equal => "equal",
