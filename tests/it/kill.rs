@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::fixture::{plain_artifact, post_model, post_run, wait_for};
-use crate::support::plain::{Fleet, check, plan};
+use crate::support::plain::{Fleet, Oracle, plan};
 use crate::support::process::{Serve, muster};
 
 const NODES: u32 = 50;
@@ -39,19 +39,23 @@ async fn nothing_is_lost_or_counted_twice_whenever_the_coordinator_is_killed() {
         .await
     };
     published(&serve, 0).await;
+    let lanes = usize::try_from(NODES).unwrap();
+    let oracle = || Oracle::new(run, "m", lanes);
+    let mut since = oracle();
     for _ in 0..kills {
         // The instant is random: nothing is waited for.
         tokio::time::sleep(Duration::from_millis(instant_ms())).await;
         serve.kill().await;
         serve = Serve::start_at(dir.path(), &http, &grpc).await;
-        check(&serve.rest(), run, "m", &receipts()).await;
+        since.look(&serve.rest(), &receipts()).await;
     }
     // It still goes on; and a last look at all of it.
     let before = published(&serve, 0).await;
     published(&serve, before + 2).await;
-    let looked_at = check(&serve.rest(), run, "m", &receipts()).await;
-    println!("{kills} kills, {looked_at} rounds published");
-    assert!(looked_at >= 3);
+    let mut all = oracle();
+    all.look(&serve.rest(), &receipts()).await;
+    println!("{kills} kills, {} rounds published", all.published);
+    assert!(all.published >= 3);
     drop(fleet);
     serve.stop().await;
     // The file alone proves the rest: an unbroken log, and every version from its sum.

@@ -160,42 +160,60 @@ async fn push(
 }
 
 /// The oracle: in every published round each lane's sum is 0 or 1, it is 1 where there is a receipt, and there are as
-/// many ones as updates. Answers with how many rounds were looked at.
-pub(crate) async fn check(rest: &Rest, run: u64, model: &str, receipts: &Receipts) -> usize {
-    let mut weights: BTreeMap<u64, Vec<i8>> = BTreeMap::new();
-    let mut published = 0;
-    let mut cursor = String::new();
-    loop {
-        let page: Value =
-            rest.get(&format!("/v1/runs/{run}/rounds?limit=1000{cursor}")).await.unwrap();
-        for round in page["items"].as_array().unwrap() {
-            if round["state"] != "published" {
-                continue;
+/// many ones as updates.
+pub(crate) struct Oracle {
+    run: u64,
+    model: &'static str,
+    /// Where the rounds begin that were not over at the last look.
+    cursor: String,
+    /// The version that the next round started from, and its weights.
+    base: (u64, Vec<i8>),
+    /// Rounds that were looked at.
+    pub(crate) published: usize,
+}
+
+impl Oracle {
+    /// An oracle of a run over a model of `weights` zeros.
+    pub(crate) fn new(run: u64, model: &'static str, weights: usize) -> Self {
+        Self { run, model, cursor: String::new(), base: (1, vec![0; weights]), published: 0 }
+    }
+
+    /// Looks at the rounds published since the last look.
+    pub(crate) async fn look(&mut self, rest: &Rest, receipts: &Receipts) {
+        loop {
+            let path = format!("/v1/runs/{}/rounds?limit=100{}", self.run, self.cursor);
+            let page: Value = rest.get(&path).await.unwrap();
+            let rounds = page["items"].as_array().unwrap();
+            for round in rounds.iter().filter(|round| round["state"] == "published") {
+                self.judge(rest, round, receipts).await;
             }
-            published += 1;
-            let number = |key: &str| round[key].as_u64().unwrap();
-            let (base, version) = (number("base_version"), number("version"));
-            for wanted in [base, version] {
-                if !weights.contains_key(&wanted) {
-                    let path = format!("/v1/models/{model}/versions/{wanted}/artifact");
-                    let artifact = Artifact::parse(&rest.bytes(&path).await.unwrap()).unwrap();
-                    weights.insert(wanted, artifact.weights().to_vec());
-                }
-            }
-            let name = |key: &str| u32::try_from(number(key)).unwrap();
-            let (number, attempt) = (name("number"), name("attempt"));
-            let moved = weights[&base].iter().zip(&weights[&version]);
-            let sums: Vec<i8> = moved.map(|(b, v)| (v - b) * sign(number)).collect();
-            assert!(sums.iter().all(|sum| matches!(sum, 0 | 1)), "round {number}: {sums:?}");
-            let ones = sums.iter().filter(|&&sum| sum == 1).count();
-            assert_eq!(Some(ones as u64), round["updates"].as_u64(), "round {number}");
-            for lane in receipts.get(&(number, attempt)).into_iter().flat_map(BTreeMap::keys) {
-                assert_eq!(sums[*lane], 1, "round {number}: lane {lane} has a receipt and is lost");
+            let over = rounds.iter().all(|round| round["closed_at_ms"].is_u64());
+            match page["next_cursor"].as_str() {
+                Some(next) if over => self.cursor = format!("&cursor={next}"),
+                _ => return,
             }
         }
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return published,
+    }
+
+    async fn judge(&mut self, rest: &Rest, round: &Value, receipts: &Receipts) {
+        let number = |key: &str| round[key].as_u64().unwrap();
+        let name = |key: &str| u32::try_from(number(key)).unwrap();
+        if number("version") <= self.base.0 {
+            return;
         }
+        assert_eq!(number("base_version"), self.base.0, "{round}");
+        let path = format!("/v1/models/{}/versions/{}/artifact", self.model, number("version"));
+        let artifact = Artifact::parse(&rest.bytes(&path).await.unwrap()).unwrap();
+        let moved = self.base.1.iter().zip(artifact.weights());
+        let sums: Vec<i8> = moved.map(|(b, v)| (v - b) * sign(name("number"))).collect();
+        assert!(sums.iter().all(|sum| matches!(sum, 0 | 1)), "{round}: {sums:?}");
+        let ones = sums.iter().filter(|&&sum| sum == 1).count();
+        assert_eq!(Some(ones as u64), round["updates"].as_u64(), "{round}");
+        let counted = receipts.get(&(name("number"), name("attempt")));
+        for lane in counted.into_iter().flat_map(BTreeMap::keys) {
+            assert_eq!(sums[*lane], 1, "{round}: lane {lane} has a receipt and is lost");
+        }
+        self.base = (number("version"), artifact.weights().to_vec());
+        self.published += 1;
     }
 }

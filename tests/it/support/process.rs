@@ -83,7 +83,9 @@ impl Serve {
 
     /// Starts a coordinator on given addresses and waits until it is ready.
     pub(crate) async fn start_at(data_dir: &Path, http: &str, grpc: &str) -> Self {
-        Self::start_by(muster(), data_dir, http, grpc).await
+        let mut command = muster();
+        command.env("MUSTER_LOG", "warn");
+        Self::start_by(command, data_dir, http, grpc).await
     }
 
     /// Starts a coordinator whose log is read when it ends: it must be short.
