@@ -66,8 +66,9 @@ const ARTIFACTS_CACHED: usize = 4;
 /// The database.
 #[derive(Debug)]
 pub(crate) struct Store {
-    writer: Worker,
+    /// Dropped before the writer: the last connection takes the log with it, which one that reads cannot.
     readers: Vec<Worker>,
+    writer: Worker,
     next_reader: AtomicUsize,
     artifacts: Mutex<VecDeque<(Digest, Bytes)>>,
     sums: groups::Sums,
