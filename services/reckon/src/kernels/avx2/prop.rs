@@ -10,12 +10,19 @@
 use core::arch::x86_64::*;
 
 use super::{load_16, load_weights, store_16};
+use crate::flags::Flags;
 use crate::memory::LANES;
-use crate::prop::{Excitation, OutputExcitation, Raise, TRACE_MAX};
+use crate::prop::{Excitation, OutputExcitation, Prop, Propagated, Raise, TRACE_MAX};
 
-/// [`crate::kernels::Kernels::excite`].
-#[target_feature(enable = "avx2")]
-pub(super) fn excite(job: &mut Excitation<'_>) {
+/// [`crate::kernels::Kernels::propagate`].
+#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
+pub(super) fn propagate(prop: &mut Prop<'_, '_>, spikes: &Flags, inputs: &Flags) -> Propagated {
+    prop.propagate(spikes, inputs, |job| excite(job), |job| raise(job))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
+fn excite(job: &mut Excitation<'_>) {
     let mut first = 0;
     while first < job.groups {
         match job.groups - first {
@@ -30,13 +37,14 @@ pub(super) fn excite(job: &mut Excitation<'_>) {
         }
         first += 8;
     }
+    excite_outputs(&mut job.output);
 }
 
-/// [`crate::kernels::Kernels::excite_outputs`].
-#[target_feature(enable = "avx2")]
-pub(super) fn excite_outputs(job: &mut OutputExcitation<'_>) {
+#[inline]
+#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
+fn excite_outputs(job: &mut OutputExcitation<'_>) {
     let shift = _mm_cvtsi32_si128(job.shift as i32);
-    let mask = load_16(&job.mask);
+    let mask = lanes_below(job.last + 1);
     let mut outputs = load_16(job.outputs);
     for (word, mut spikes) in job.spikes.words().into_iter().enumerate() {
         while spikes != 0 {
@@ -49,9 +57,9 @@ pub(super) fn excite_outputs(job: &mut OutputExcitation<'_>) {
     store_16(job.outputs, outputs);
 }
 
-/// [`crate::kernels::Kernels::raise`].
-#[target_feature(enable = "avx2")]
-pub(super) fn raise(job: &mut Raise<'_, '_>) {
+#[inline]
+#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
+fn raise(job: &mut Raise<'_, '_>) {
     let bits = _mm256_setr_epi16(
         1,
         2,
@@ -96,14 +104,17 @@ pub(super) fn raise(job: &mut Raise<'_, '_>) {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn lanes_below(count: usize) -> __m256i {
-    let mut lanes = [0; LANES];
-    lanes[..count.min(LANES)].fill(-1);
-    load_16(&lanes)
+    const ONES_AND_ZEROS: [i16; 2 * LANES] = [
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0,
+    ];
+    let lanes = ONES_AND_ZEROS[LANES - count.min(LANES)..].first_chunk();
+    load_16(lanes.expect("16 lanes begin at each of the first 17"))
 }
 
 /// Adds all rows in the columns of `N` groups from group `first` on.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
 fn columns<const N: usize>(job: &mut Excitation<'_>, first: usize) {
     let potentials = &mut job.potentials[first..first + N];
     let mut sums = [_mm256_setzero_si256(); N];
