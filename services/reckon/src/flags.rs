@@ -95,12 +95,6 @@ impl Flags {
         self.both(&Flags([!a, !b, !c, !d]))
     }
 
-    /// The flags, 64 slots a word.
-    #[inline]
-    pub(crate) const fn words(&self) -> [u64; 4] {
-        self.0
-    }
-
     /// The flags of the 32 slots of block `block`.
     #[inline]
     pub(crate) const fn block(&self, block: usize) -> u32 {

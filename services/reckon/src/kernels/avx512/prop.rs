@@ -106,8 +106,8 @@ fn columns<const N: usize>(job: &mut Excitation<'_>) {
                 *sum = _mm512_adds_epi16(*sum, weight);
             }
         }
-        // The row of an input event is any one, of which nothing is added.
-        let row = load_weights(&job.output.rows[slot * spike]);
+        // Of an input event nothing is added, whichever row is read.
+        let row = load_weights(&job.output.rows[slot.min(job.output.rows.len() - 1)]);
         let weight = _mm256_sll_epi16(_mm256_cvtepi8_epi16(row), output_shift);
         let added = output_mask & u16::from(job.spikes.has(slot)).wrapping_neg();
         outputs = _mm256_mask_adds_epi16(outputs, added, outputs, weight);
