@@ -22,12 +22,10 @@ use reckon::{Event, Isa, Memory, Network, Shape};
 use support::{room, run, say, scratch, tool};
 
 /// The functions that a step goes through. Tables hold their addresses, so that no optimisation does without them.
-const STEP: [&str; 8] = [
+const STEP: [&str; 6] = [
     "reckon::step::extend",
     "reckon::step::blocks",
-    "reckon::prop::excite",
-    "reckon::prop::excite_outputs",
-    "reckon::prop::raise",
+    "reckon::prop::propagate",
     "reckon::eprop::signals",
     "reckon::update::change_outputs",
     "reckon::update::change_hidden",

@@ -3,6 +3,10 @@
 
 use crate::fixed::low32;
 
+/// Number of slots of a chip.
+#[cfg(any(target_arch = "x86_64", test))]
+const SLOTS: usize = 256;
+
 /// A set of slots 0..=255.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Flags([u64; 4]);
@@ -55,21 +59,40 @@ impl Flags {
     }
 
     /// Number of slots in the set.
+    #[inline(always)]
     pub(crate) fn count(&self) -> u32 {
-        // Counting bits is slow where the processor is not known to have an instruction for it.
-        self.0.iter().filter(|&&word| word != 0).map(|word| word.count_ones()).sum()
+        self.0.map(u64::count_ones).iter().sum()
+    }
+
+    /// The slots in order: those at the start, as many as the second says.
+    ///
+    /// Four are written at a time, whether or not a word has as many: how many it has is random, so
+    /// that the end of a loop over them would be mispredicted in every word.
+    #[cfg(any(target_arch = "x86_64", test))]
+    #[inline(always)]
+    #[expect(clippy::arithmetic_side_effects, reason = "numbers of slots")]
+    pub(crate) fn list(&self) -> ([u16; SLOTS + 4], usize) {
+        let mut slots = [0; SLOTS + 4];
+        let mut len = 0;
+        for (first, mut word) in (0_u32..).step_by(64).zip(self.0) {
+            let count = usize::try_from(word.count_ones()).expect("at most 64");
+            let mut listed = 0;
+            while listed < count {
+                for slot in &mut slots[len + listed..][..4] {
+                    *slot = crate::fixed::low16(first + word.trailing_zeros());
+                    word &= word.wrapping_sub(1);
+                }
+                listed += 4;
+            }
+            len += count;
+        }
+        (slots, len)
     }
 
     /// The set without the slots of `other`.
     pub(crate) fn without(&self, other: &Flags) -> Flags {
         let [a, b, c, d] = other.0;
         self.both(&Flags([!a, !b, !c, !d]))
-    }
-
-    /// The flags, 64 slots a word.
-    #[inline]
-    pub(crate) const fn words(&self) -> [u64; 4] {
-        self.0
     }
 
     /// The flags of the 32 slots of block `block`.
@@ -110,6 +133,18 @@ mod tests {
             [Some(0), Some(17), Some(63), Some(64), Some(255), None]
         );
         assert_eq!([(); 4].map(|()| low.pop_first()), [Some(0), Some(17), Some(63), None]);
+    }
+
+    #[test]
+    fn the_list_has_every_slot_once_and_in_order() {
+        for step in [1, 2, 3, 5, 17, 63, 64, 65, 255, 256] {
+            let slots: [bool; SLOTS] = core::array::from_fn(|slot| slot % step == 0);
+            let mut set = Flags::EMPTY;
+            (0..SLOTS).filter(|&slot| slots[slot]).for_each(|slot| set.insert(slot));
+            let (list, len) = set.list();
+            assert!(list[..len].iter().map(|&slot| usize::from(slot)).eq((0..SLOTS).step_by(step)));
+        }
+        assert_eq!(Flags::EMPTY.list().1, 0);
     }
 
     #[test]

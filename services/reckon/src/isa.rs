@@ -10,7 +10,7 @@ use core::fmt;
 pub enum Isa {
     /// Plain code, for every processor.
     Portable,
-    /// 256-bit vectors: AVX2.
+    /// 256-bit vectors: AVX2, with BMI and POPCNT, which no processor has it without.
     Avx2,
     /// 512-bit vectors: AVX-512 F, BW, DQ, VL and VBMI, with GFNI.
     Avx512,
@@ -99,19 +99,19 @@ mod x86 {
     /// Asks the processor (CPUID leaves 1 and 7) and the operating system, which must save the
     /// registers (XCR0).
     pub(super) fn supports() -> Supports {
-        const OSXSAVE_AVX: u32 = 1 << 27 | 1 << 28;
-        const AVX2: u32 = 1 << 5;
+        const POPCNT_OSXSAVE_AVX: u32 = 1 << 23 | 1 << 27 | 1 << 28;
+        const BMI1_AVX2_BMI2: u32 = 1 << 3 | 1 << 5 | 1 << 8;
         const F_DQ_BW_VL: u32 = 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31;
         const VBMI_GFNI: u32 = 1 << 1 | 1 << 8;
         const YMM: u64 = 0b110;
         const ZMM: u64 = 0b1110_0110;
 
-        if __cpuid(0).eax < 7 || __cpuid(1).ecx & OSXSAVE_AVX != OSXSAVE_AVX {
+        if __cpuid(0).eax < 7 || __cpuid(1).ecx & POPCNT_OSXSAVE_AVX != POPCNT_OSXSAVE_AVX {
             return Supports::default();
         }
         let leaf = __cpuid_count(7, 0);
         let saved = saved();
-        let avx2 = leaf.ebx & AVX2 != 0 && saved & YMM == YMM;
+        let avx2 = leaf.ebx & BMI1_AVX2_BMI2 == BMI1_AVX2_BMI2 && saved & YMM == YMM;
         let avx512 = leaf.ebx & F_DQ_BW_VL == F_DQ_BW_VL
             && leaf.ecx & VBMI_GFNI == VBMI_GFNI
             && saved & ZMM == ZMM;
@@ -145,8 +145,10 @@ mod tests {
     fn the_processor_says_what_the_standard_library_says() {
         extern crate std;
         use std::is_x86_feature_detected as has;
-        assert_eq!(Isa::Avx2.is_available(), has!("avx2"));
-        let avx512 = has!("avx512f")
+        let avx2 = has!("avx2") && has!("bmi1") && has!("bmi2") && has!("popcnt");
+        assert_eq!(Isa::Avx2.is_available(), avx2);
+        let avx512 = avx2
+            && has!("avx512f")
             && has!("avx512bw")
             && has!("avx512dq")
             && has!("avx512vl")

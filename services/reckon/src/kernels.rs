@@ -10,9 +10,10 @@ mod avx2;
 mod avx512;
 
 use crate::eprop::{HiddenJob, OutputJob, SignalJob};
+use crate::flags::Flags;
 use crate::isa::Isa;
 use crate::lfsr::{STREAMS, Streams};
-use crate::prop::{Excitation, OutputExcitation, Raise};
+use crate::prop::{Prop, Propagated};
 use crate::step::Step;
 use crate::{eprop, prop, step, update};
 
@@ -26,12 +27,9 @@ pub(crate) struct Kernels {
     pub(crate) extend: fn(&mut Streams, &[usize; STREAMS]),
     /// Leak, spikes, reset and decay of whole blocks of slots, and the leak of the outputs.
     pub(crate) step: fn(&mut Step<'_, '_>),
-    /// Adds rows of weights to potentials, in order.
-    pub(crate) excite: fn(&mut Excitation<'_>),
-    /// Adds rows of output weights to the output potentials, in order.
-    pub(crate) excite_outputs: fn(&mut OutputExcitation<'_>),
-    /// Raises the traces of slots that were active.
-    pub(crate) raise: fn(&mut Raise<'_, '_>),
+    /// PROP for these spikes and input events, of slots that the scan visits and not none:
+    /// [`Prop::propagate`] with loops that add rows of weights and raise traces.
+    pub(crate) propagate: fn(&mut Prop<'_, '_>, &Flags, &Flags) -> Propagated,
     /// Learning signal, slope and excess of 16 neurons.
     pub(crate) signals: fn(&mut SignalJob<'_>),
     /// Changes the output weights of several neurons.
@@ -52,9 +50,7 @@ pub(crate) static PORTABLE: Kernels = Kernels {
     planes: false,
     extend: step::extend,
     step: step::blocks,
-    excite: prop::excite,
-    excite_outputs: prop::excite_outputs,
-    raise: prop::raise,
+    propagate: prop::propagate,
     signals: eprop::signals,
     change_outputs: update::change_outputs,
     change_hidden: update::change_hidden,

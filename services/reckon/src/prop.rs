@@ -20,10 +20,10 @@ pub(crate) struct Propagated {
     pub(crate) traced: bool,
 }
 
-/// What [`Kernels::excite`] works on.
+/// What a kernel adds to the potentials: rows of weights, in order.
 #[derive(Debug)]
 pub(crate) struct Excitation<'a> {
-    /// Whole groups.
+    /// Whole blocks of two groups, at least as many as a row has.
     pub(crate) potentials: &'a mut [Lanes],
     /// The last of the potentials that changes.
     pub(crate) reached: usize,
@@ -38,15 +38,17 @@ pub(crate) struct Excitation<'a> {
     pub(crate) first: [usize; 2],
     /// Left shift of their weights, 0..=7.
     pub(crate) shift: [u32; 2],
+    /// What the same spikes add to the outputs.
+    pub(crate) output: OutputExcitation<'a>,
 }
 
-/// What [`Kernels::excite_outputs`] works on.
+/// What a kernel adds to the output potentials: rows of output weights, in order.
 #[derive(Debug)]
 pub(crate) struct OutputExcitation<'a> {
     /// `v`.
     pub(crate) outputs: &'a mut Lanes,
-    /// All ones in the lanes that change.
-    pub(crate) mask: Lanes,
+    /// The last of them that changes.
+    pub(crate) last: usize,
     pub(crate) rows: &'a [WeightLanes],
     /// The neurons whose rows are added, in order.
     pub(crate) spikes: &'a Flags,
@@ -54,7 +56,7 @@ pub(crate) struct OutputExcitation<'a> {
     pub(crate) shift: u32,
 }
 
-/// What [`Kernels::raise`] works on: what an event adds to the traces of its slot.
+/// What a kernel adds to the traces: an event raises those of its slot.
 #[derive(Debug)]
 pub(crate) struct Raise<'a, 'm> {
     pub(crate) neurons: &'a mut Neurons<'m>,
@@ -92,41 +94,56 @@ impl Prop<'_, '_> {
     }
 
     fn visit(&mut self, spikes: Flags, inputs: Flags) -> Propagated {
-        let settings = self.settings;
-        let spikes = spikes.both(&settings.scanned);
-        let inputs = inputs.both(&settings.scanned);
+        let spikes = spikes.both(&self.settings.scanned);
+        let inputs = inputs.both(&self.settings.scanned);
         if spikes.union(&inputs).is_empty() {
-            return Propagated { cycles: one_more(settings.last_scanned), ..Propagated::default() };
+            let cycles = one_more(self.settings.last_scanned);
+            return Propagated { cycles, ..Propagated::default() };
         }
-        self.neurons.start(settings.recurrent_pairs);
-        let done = account(&spikes, &inputs, settings);
+        self.neurons.start(self.settings.recurrent_pairs);
+        (self.kernels.propagate)(self, &spikes, &inputs)
+    }
+
+    /// All of PROP for slots that the scan visits, some of them active, with the loops of a kernel,
+    /// which this becomes part of: its bits are counted by one instruction there.
+    #[inline(always)]
+    pub(crate) fn propagate(
+        &mut self,
+        spikes: &Flags,
+        inputs: &Flags,
+        excite: impl FnOnce(&mut Excitation<'_>),
+        raise: impl FnOnce(&mut Raise<'_, '_>),
+    ) -> Propagated {
+        let settings = self.settings;
+        let done = account(spikes, inputs, settings);
         // A slot that is no neuron, or no input, has a row of the chip's memory where nothing was
         // ever written.
         let from_neurons = spikes.both(&settings.neurons);
         let from_inputs = inputs.both(&settings.inputs);
-        match settings.noise_shift {
-            None => self.excite(&from_neurons, &from_inputs),
-            Some(shift) => {
-                excite_noisy(
-                    self.neurons,
-                    self.weights,
-                    &spikes,
-                    &inputs,
-                    self.noise,
-                    shift,
-                    settings,
-                );
-            }
-        }
-        if !from_neurons.is_empty() {
-            let mut mask = [0; LANES];
-            mask[..=settings.last_output].fill(-1);
-            (self.kernels.excite_outputs)(&mut OutputExcitation {
-                outputs: self.outputs,
-                mask,
-                rows: self.weights.output,
+        let mut output = OutputExcitation {
+            outputs: self.outputs,
+            last: settings.last_output,
+            rows: self.weights.output,
+            spikes: &from_neurons,
+            shift: settings.output_weight_shift,
+        };
+        if let Some(shift) = settings.noise_shift {
+            let neurons = &mut *self.neurons;
+            excite_noisy(neurons, self.weights, spikes, inputs, self.noise, shift, settings);
+            excite_outputs(&mut output);
+        } else {
+            let groups = self.weights.groups;
+            excite(&mut Excitation {
+                potentials: self.neurons.potential,
+                // Both lanes of the last pair are written, also when the second is not a neuron.
+                reached: settings.last_recurrent | 1,
+                rows: self.weights.hidden,
+                groups,
+                inputs: &from_inputs,
                 spikes: &from_neurons,
-                shift: settings.output_weight_shift,
+                first: [0, self.weights.inputs.saturating_mul(groups)],
+                shift: [settings.input.weight_shift, settings.recurrent.weight_shift],
+                output,
             });
         }
         if done.traced {
@@ -135,33 +152,17 @@ impl Prop<'_, '_> {
             // The scan over the neurons passes both slots of their last pair.
             let passed = &settings.neuron_pairs;
             let (inputs, spikes) = (&inputs.both(passed), &spikes.both(passed));
-            let neurons = &mut *self.neurons;
-            (self.kernels.raise)(&mut Raise { neurons, inputs, spikes, increments });
+            raise(&mut Raise { neurons: self.neurons, inputs, spikes, increments });
         }
         if settings.input_increment != 0 && settings.last_input > settings.last_recurrent {
             supplement(self.neurons, inputs.without(&settings.neurons), settings);
         }
         done
     }
-
-    fn excite(&mut self, spikes: &Flags, inputs: &Flags) {
-        let settings = self.settings;
-        let groups = self.weights.groups;
-        (self.kernels.excite)(&mut Excitation {
-            potentials: &mut self.neurons.potential[..groups],
-            // Both lanes of the last pair are written, also when the second is not a neuron.
-            reached: settings.last_recurrent | 1,
-            rows: self.weights.hidden,
-            groups,
-            inputs,
-            spikes,
-            first: [0, self.weights.inputs.saturating_mul(groups)],
-            shift: [settings.input.weight_shift, settings.recurrent.weight_shift],
-        });
-    }
 }
 
 /// Clock cycles, synaptic operations, and whether traces rise.
+#[inline(always)]
 #[expect(clippy::arithmetic_side_effects, reason = "at most 256 slots are counted")]
 fn account(spikes: &Flags, inputs: &Flags, settings: &Settings) -> Propagated {
     let number = |flags: &Flags| u64::from(flags.count());
@@ -192,8 +193,12 @@ fn scaled(weight: i8, shift: u32) -> i16 {
     i16::from(weight).wrapping_shl(shift)
 }
 
-/// [`Kernels::excite`] in plain code.
-pub(crate) fn excite(job: &mut Excitation<'_>) {
+/// [`Kernels::propagate`] in plain code.
+pub(crate) fn propagate(prop: &mut Prop<'_, '_>, spikes: &Flags, inputs: &Flags) -> Propagated {
+    prop.propagate(spikes, inputs, excite, raise)
+}
+
+fn excite(job: &mut Excitation<'_>) {
     let potentials = &mut job.potentials.as_flattened_mut()[..=job.reached];
     let row = |matrix: usize, slot: usize| {
         let start = slot.saturating_mul(job.groups).saturating_add(job.first[matrix]);
@@ -215,10 +220,10 @@ pub(crate) fn excite(job: &mut Excitation<'_>) {
             }
         }
     }
+    excite_outputs(&mut job.output);
 }
 
-/// [`Kernels::raise`] in plain code.
-pub(crate) fn raise(job: &mut Raise<'_, '_>) {
+fn raise(job: &mut Raise<'_, '_>) {
     let neurons = &mut *job.neurons;
     let fields = [
         (&mut *neurons.input_trace, job.inputs),
@@ -235,14 +240,11 @@ pub(crate) fn raise(job: &mut Raise<'_, '_>) {
     }
 }
 
-/// [`Kernels::excite_outputs`] in plain code.
-pub(crate) fn excite_outputs(job: &mut OutputExcitation<'_>) {
+fn excite_outputs(job: &mut OutputExcitation<'_>) {
     let mut spikes = *job.spikes;
     while let Some(slot) = spikes.pop_first() {
-        for ((potential, &weight), &mask) in
-            job.outputs.iter_mut().zip(&job.rows[slot]).zip(&job.mask)
-        {
-            *potential = potential.saturating_add(scaled(weight, job.shift) & mask);
+        for (potential, &weight) in job.outputs[..=job.last].iter_mut().zip(&job.rows[slot]) {
+            *potential = potential.saturating_add(scaled(weight, job.shift));
         }
     }
 }

@@ -30,11 +30,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     // SAFETY: see above.
     step: |step| unsafe { step::blocks(step) },
     // SAFETY: see above.
-    excite: |job| unsafe { prop::excite(job) },
-    // SAFETY: see above.
-    excite_outputs: |job| unsafe { prop::excite_outputs(job) },
-    // SAFETY: see above.
-    raise: |job| unsafe { prop::raise(job) },
+    propagate: |prop, spikes, inputs| unsafe { prop::propagate(prop, spikes, inputs) },
     // SAFETY: see above.
     signals: |job| unsafe { learn::signals(job) },
     // SAFETY: see above.

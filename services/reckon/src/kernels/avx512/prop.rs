@@ -10,12 +10,19 @@
 use core::arch::x86_64::*;
 
 use super::{load_16, load_32, load_weights, store_16, store_32};
-use crate::memory::{Lanes, WeightLanes};
-use crate::prop::{Excitation, OutputExcitation, Raise, TRACE_MAX};
+use crate::flags::Flags;
+use crate::memory::{LANES, WeightLanes};
+use crate::prop::{Excitation, Prop, Propagated, Raise, TRACE_MAX};
 
-/// [`crate::kernels::Kernels::excite`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-pub(super) fn excite(job: &mut Excitation<'_>) {
+/// [`crate::kernels::Kernels::propagate`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,popcnt,bmi1,bmi2")]
+pub(super) fn propagate(prop: &mut Prop<'_, '_>, spikes: &Flags, inputs: &Flags) -> Propagated {
+    prop.propagate(spikes, inputs, |job| excite(job), |job| raise(job))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,popcnt,bmi1,bmi2")]
+fn excite(job: &mut Excitation<'_>) {
     match job.groups {
         0..=2 => columns::<1>(job),
         3..=4 => columns::<2>(job),
@@ -28,123 +35,101 @@ pub(super) fn excite(job: &mut Excitation<'_>) {
     }
 }
 
-/// [`crate::kernels::Kernels::excite_outputs`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-pub(super) fn excite_outputs(job: &mut OutputExcitation<'_>) {
-    let shift = _mm_cvtsi32_si128(job.shift as i32);
-    let mask = load_16(&job.mask);
-    let mut outputs = load_16(job.outputs);
-    for (word, mut spikes) in job.spikes.words().into_iter().enumerate() {
-        while spikes != 0 {
-            let row = &job.rows[word * 64 + spikes.trailing_zeros() as usize];
-            spikes &= spikes - 1;
-            let row = _mm256_sll_epi16(_mm256_cvtepi8_epi16(load_weights(row)), shift);
-            outputs = _mm256_adds_epi16(outputs, _mm256_and_si256(row, mask));
-        }
-    }
-    store_16(job.outputs, outputs);
-}
-
-/// [`crate::kernels::Kernels::raise`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-pub(super) fn raise(job: &mut Raise<'_, '_>) {
+/// Without a look at whether a block has events: it would be mispredicted too often.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,popcnt,bmi1,bmi2")]
+fn raise(job: &mut Raise<'_, '_>) {
+    let increments = job.increments.map(|increment| _mm512_set1_epi16(increment));
+    let greatest = TRACE_MAX.map(|max| _mm512_set1_epi16(max));
     let neurons = &mut *job.neurons;
-    let fields = [
-        (&mut *neurons.input_trace, job.inputs),
-        (&mut *neurons.recurrent_trace, job.spikes),
-        (&mut *neurons.output_trace, job.spikes),
-    ];
-    for (((field, flags), increment), max) in fields.into_iter().zip(job.increments).zip(TRACE_MAX)
-    {
-        let (increment, max) = (_mm512_set1_epi16(increment), _mm512_set1_epi16(max));
-        let blocks = field.as_flattened_mut().as_chunks_mut::<32>().0;
-        for (block, traces) in blocks.iter_mut().enumerate() {
-            let raised = flags.block(block);
-            if raised != 0 {
-                let old = load_32(traces);
-                // At most 4095 + 1024: no lane overflows.
-                let new = _mm512_mask_add_epi16(old, raised, old, increment);
-                store_32(traces, _mm512_min_epu16(new, max));
-            }
+    let input = neurons.input_trace.as_flattened_mut().as_chunks_mut::<32>().0;
+    let recurrent = neurons.recurrent_trace.as_flattened_mut().as_chunks_mut::<32>().0;
+    let output = neurons.output_trace.as_flattened_mut().as_chunks_mut::<32>().0;
+    let traces = input.iter_mut().zip(recurrent).zip(output);
+    for (block, ((input, recurrent), output)) in traces.enumerate() {
+        let (inputs, spikes) = (job.inputs.block(block), job.spikes.block(block));
+        for (field, (traces, raised)) in
+            [(input, inputs), (recurrent, spikes), (output, spikes)].into_iter().enumerate()
+        {
+            let old = load_32(traces);
+            // At most 4095 + 1024: no lane overflows.
+            let new = _mm512_mask_add_epi16(old, raised, old, increments[field]);
+            store_32(traces, _mm512_min_epu16(new, greatest[field]));
         }
     }
 }
 
 /// Adds all rows, of `2 * N` groups or one less.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,popcnt,bmi1,bmi2")]
 fn columns<const N: usize>(job: &mut Excitation<'_>) {
     let count = job.groups;
-    let potentials = &mut *job.potentials;
-    // Bit i: lane i of the n-th 32 may change.
-    let mask = |n: usize| match (job.reached + 1).saturating_sub(32 * n) {
-        wide if wide >= 32 => u32::MAX,
-        left => (1 << left) - 1,
-    };
+    let columns = job.reached + 1;
+    assert!(
+        (count == 2 * N || count + 1 == 2 * N) && columns.div_ceil(2 * LANES) == N,
+        "a row has N vectors, the last perhaps half of one"
+    );
+    // Bit i: lane i of the last 32 changes. All of those before do.
+    let last = u32::MAX >> (32 * N - columns);
+    let potentials = &mut job.potentials.as_flattened_mut().as_chunks_mut::<32>().0[..N];
     let mut sums = [_mm512_setzero_si512(); N];
-    for (n, sum) in sums.iter_mut().enumerate() {
-        *sum = load(potentials, n);
+    for (sum, potentials) in sums.iter_mut().zip(&*potentials) {
+        *sum = load_32(potentials);
     }
-    let shifts = [_mm_cvtsi32_si128(job.shift[0] as i32), _mm_cvtsi32_si128(job.shift[1] as i32)];
-    let words = [job.inputs.words(), job.spikes.words()];
-    for (word, (mut inputs, mut spikes)) in words[0].into_iter().zip(words[1]).enumerate() {
-        while inputs | spikes != 0 {
-            let bit = (inputs | spikes).trailing_zeros();
-            // Spikes and inputs alternate at random: choose by index, not by branch.
-            let spike = (spikes >> bit & 1) as usize;
-            let both = spikes & inputs & 1 << bit != 0;
-            (inputs, spikes) = (inputs & !(1 << bit), spikes & !(1 << bit));
-            let start = (word * 64 + bit as usize) * count;
-            let place = start + job.first[spike];
-            let weights = &job.rows[place..place + count];
-            if both {
-                let place = start + job.first[0];
-                let others = &job.rows[place..place + count];
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    let weight = _mm512_sll_epi16(load_row(weights, n), shifts[1]);
-                    let other = _mm512_sll_epi16(load_row(others, n), shifts[0]);
-                    *sum = _mm512_adds_epi16(*sum, _mm512_adds_epi16(weight, other));
-                }
-            } else {
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    let weight = _mm512_sll_epi16(load_row(weights, n), shifts[spike]);
-                    *sum = _mm512_adds_epi16(*sum, weight);
-                }
+    let mut outputs = load_16(job.output.outputs);
+    let output_mask = u16::MAX >> (LANES - 1 - job.output.last);
+    let output_shift = _mm_cvtsi32_si128(job.output.shift as i32);
+
+    let both = job.spikes.both(job.inputs);
+    let (slots, active) = job.spikes.union(job.inputs).list();
+    for &slot in &slots[..active] {
+        let slot = usize::from(slot);
+        // Spikes and inputs alternate at random: choose by index, not by branch.
+        let spike = usize::from(job.spikes.has(slot));
+        let place = slot * count + job.first[spike];
+        let weights = &job.rows[place..place + count];
+        let shift = _mm_cvtsi32_si128(job.shift[spike] as i32);
+        if both.has(slot) {
+            let place = slot * count + job.first[0];
+            let others = &job.rows[place..place + count];
+            let other_shift = _mm_cvtsi32_si128(job.shift[0] as i32);
+            for (n, sum) in sums.iter_mut().enumerate() {
+                let present = if n + 1 < N { u32::MAX } else { last };
+                let weight = _mm512_sll_epi16(load_row(weights, n, present), shift);
+                let other = _mm512_sll_epi16(load_row(others, n, present), other_shift);
+                *sum = _mm512_adds_epi16(*sum, _mm512_adds_epi16(weight, other));
+            }
+        } else {
+            for (n, sum) in sums.iter_mut().enumerate() {
+                let present = if n + 1 < N { u32::MAX } else { last };
+                let weight = _mm512_sll_epi16(load_row(weights, n, present), shift);
+                *sum = _mm512_adds_epi16(*sum, weight);
             }
         }
+        // Of an input event nothing is added, whichever row is read.
+        let row = load_weights(&job.output.rows[slot.min(job.output.rows.len() - 1)]);
+        let weight = _mm256_sll_epi16(_mm256_cvtepi8_epi16(row), output_shift);
+        let added = output_mask & u16::from(job.spikes.has(slot)).wrapping_neg();
+        outputs = _mm256_mask_adds_epi16(outputs, added, outputs, weight);
     }
-    for (n, sum) in sums.into_iter().enumerate() {
-        store(potentials, n, mask(n), sum);
+
+    store_16(job.output.outputs, outputs);
+    for (sum, potentials) in sums.into_iter().zip(potentials) {
+        store_32(potentials, sum);
     }
 }
 
-/// Bit n: lane n of the 32 of groups `2 n` and `2 n + 1` is there.
-const fn present(groups: usize, n: usize) -> u32 {
-    if groups > 2 * n + 1 { u32::MAX } else { 0xFFFF }
-}
-
-/// 32 weights of a row, as numbers of 16 bits; 0 beyond its end.
+/// The n-th 32 weights of a row, as numbers of 16 bits; 0 where not `present`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn load_row(row: &[WeightLanes], n: usize) -> __m512i {
-    let from = row[2 * n..].as_ptr().cast();
+fn load_row(row: &[WeightLanes], n: usize, present: u32) -> __m512i {
+    let row = &row[2 * n..];
+    let there = match row.len() {
+        0 => 0,
+        1 => 0xFFFF,
+        _ => u32::MAX,
+    };
     // SAFETY: lanes beyond the groups of `row` are masked out, so that they are not accessed.
-    _mm512_cvtepi8_epi16(unsafe { _mm256_maskz_loadu_epi8(present(row.len(), n), from) })
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn load(potentials: &[Lanes], n: usize) -> __m512i {
-    let from = potentials[2 * n..].as_ptr().cast();
-    // SAFETY: lanes beyond the groups of `potentials` are masked out, so that they are not accessed.
-    unsafe { _mm512_maskz_loadu_epi16(present(potentials.len(), n), from) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn store(potentials: &mut [Lanes], n: usize, mask: u32, value: __m512i) {
-    let mask = mask & present(potentials.len(), n);
-    let to = potentials[2 * n..].as_mut_ptr().cast();
-    // SAFETY: as in `load`.
-    unsafe { _mm512_mask_storeu_epi16(to, mask, value) }
+    let weights = unsafe { _mm256_maskz_loadu_epi8(present & there, row.as_ptr().cast()) };
+    _mm512_cvtepi8_epi16(weights)
 }

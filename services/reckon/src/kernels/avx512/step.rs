@@ -10,11 +10,15 @@ use crate::step::Step;
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,gfni")]
 pub(super) fn blocks(step: &mut Step<'_, '_>) {
     // Where all leak factors are below 1.0, no trace outgrows its width, and none is exactly 1.0.
-    match (step.neurons.all_leak, step.traces_live) {
-        (true, true) => hidden::<true, true>(step),
-        (true, false) => hidden::<true, false>(step),
-        (false, true) => hidden::<false, true>(step),
-        (false, false) => hidden::<false, false>(step),
+    match (step.neurons.all_leak, step.traces_live, step.planes.is_some()) {
+        (true, true, true) => hidden::<true, true, true>(step),
+        (true, true, false) => hidden::<true, true, false>(step),
+        (true, false, true) => hidden::<true, false, true>(step),
+        (true, false, false) => hidden::<true, false, false>(step),
+        (false, true, true) => hidden::<false, true, true>(step),
+        (false, true, false) => hidden::<false, true, false>(step),
+        (false, false, true) => hidden::<false, false, true>(step),
+        (false, false, false) => hidden::<false, false, false>(step),
     }
     outputs(step);
     if let Some(planes) = &mut step.planes {
@@ -57,22 +61,19 @@ fn moved([low, high]: [__m512i; 2], map: [__m512i; 4]) -> [__m512i; 2] {
     ]
 }
 
+/// The hidden neurons. The body of the loop has no branch: across one, the compiler takes products
+/// of 16 bits apart into ones of 32.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,gfni")]
-fn hidden<const ALL_LEAK: bool, const TRACES: bool>(step: &mut Step<'_, '_>) {
+fn hidden<const ALL_LEAK: bool, const TRACES: bool, const RANDOM: bool>(step: &mut Step<'_, '_>) {
     let neurons = &mut *step.neurons;
-    let potential = neurons.potential.as_flattened_mut().as_chunks_mut::<32>().0;
-    let threshold = neurons.threshold.as_flattened().as_chunks::<32>().0;
-    let leaks = neurons.leak.as_flattened().as_chunks::<32>().0;
-    let input_trace = neurons.input_trace.as_flattened_mut().as_chunks_mut::<32>().0;
-    let recurrent_trace = neurons.recurrent_trace.as_flattened_mut().as_chunks_mut::<32>().0;
-    let output_trace = neurons.output_trace.as_flattened_mut().as_chunks_mut::<32>().0;
-    let held = step.words[0].as_chunks::<16>().0;
     let kept = if step.reset_to_zero { 0 } else { u32::MAX };
     // A product of 14 and 13 bits: the kept part, 10 or 11 bits, is in its high half.
     let kappa = _mm512_set1_epi16(step.kappa << 5);
     let zero = _mm512_setzero_si512();
     let never = _mm512_set1_epi16(-1);
+    // What switches rounding of the output traces off.
+    let outputs_never = if step.kappa == 128 { never } else { zero };
 
     // The generators of this block and the one after, if rounding is on.
     let mut windows = [[zero; 2]; 4];
@@ -83,11 +84,20 @@ fn hidden<const ALL_LEAK: bool, const TRACES: bool>(step: &mut Step<'_, '_>) {
         }
         ahead = [maps(&planes.ahead[0]), maps(&planes.ahead[1])];
     }
-    let random = step.planes.is_some();
-    let rounds_outputs = random && step.kappa != 128;
 
-    for block in 0..step.blocks {
-        if block != 0 && block & 1 == 0 {
+    let blocks = step.blocks;
+    let potentials = &mut neurons.potential.as_flattened_mut().as_chunks_mut().0[..blocks];
+    let thresholds = &neurons.threshold.as_flattened().as_chunks().0[..blocks];
+    let leaks = &neurons.leak.as_flattened().as_chunks().0[..blocks];
+    let inputs = &mut neurons.input_trace.as_flattened_mut().as_chunks_mut().0[..blocks];
+    let recurrent = &mut neurons.recurrent_trace.as_flattened_mut().as_chunks_mut().0[..blocks];
+    let outputs = &mut neurons.output_trace.as_flattened_mut().as_chunks_mut().0[..blocks];
+    let held = &step.words[0].as_chunks().0[..blocks];
+    let all_fired = &mut step.fired[..blocks];
+    let mut any = 0;
+
+    for first in (0..blocks).step_by(2) {
+        if RANDOM && first != 0 {
             windows = [
                 moved(windows[0], ahead[0]),
                 moved(windows[1], ahead[0]),
@@ -95,45 +105,47 @@ fn hidden<const ALL_LEAK: bool, const TRACES: bool>(step: &mut Step<'_, '_>) {
                 moved(windows[3], ahead[1]),
             ];
         }
-        let half = block & 1 == 1;
-        let leak = load_32(&leaks[block]);
-        let old = load_32(&potential[block]);
-        let bound = load_32(&threshold[block]);
-        let fired = _mm512_cmpge_epi16_mask(old, bound);
-        let words = match (step.held, random) {
-            (true, _) => load_u32(&held[block]),
-            (false, true) => words_of(windows[0][0], windows[0][1], half),
-            (false, false) => never,
-        };
-        // A pair whose factor is exactly 1.0 has a word of all ones.
-        let leaked = decayed(old, leak, words);
-        // Those that fired lose their threshold, or everything.
-        let reset = _mm512_maskz_sub_epi16(kept, leaked, bound);
-        store_32(&mut potential[block], _mm512_mask_mov_epi16(leaked, fired, reset));
-        step.fired[block] = fired;
-        step.any |= fired;
-
-        if TRACES {
-            for (traces, windows) in
-                [(&mut *input_trace, windows[1]), (&mut *recurrent_trace, windows[2])]
-            {
-                let words = if random { words_of(windows[0], windows[1], half) } else { never };
-                let old = load_32(&traces[block]);
-                store_32(&mut traces[block], decayed_trace::<ALL_LEAK>(old, leak, words));
+        for block in first..blocks.min(first.saturating_add(2)) {
+            let mut words = [never; 4];
+            if RANDOM {
+                let [membrane, input, recurrent, output] = windows;
+                // The words of the last are the seven lowest bits of the windows.
+                let windows = [membrane, input, recurrent, [zero, output[0]]];
+                words = windows.map(|windows| words_of(windows, block & 1 == 1));
+                words[3] = _mm512_or_si512(words[3], outputs_never);
             }
-            // The words of these generators are the seven lowest bits of the windows.
-            let words = if rounds_outputs { words_of(zero, windows[3][0], half) } else { never };
-            let old = load_32(&output_trace[block]);
-            store_32(&mut output_trace[block], decayed_output_trace(old, kappa, words));
+            if !ALL_LEAK && step.held {
+                // A pair whose factor is exactly 1.0 has a word of all ones.
+                words[0] = load_u32(&held[block]);
+            }
+            let leak = load_32(&leaks[block]);
+            let old = load_32(&potentials[block]);
+            let bound = load_32(&thresholds[block]);
+            let fired = _mm512_cmpge_epi16_mask(old, bound);
+            let leaked = decayed(old, leak, words[0]);
+            // Those that fired lose their threshold, or everything.
+            let reset = _mm512_maskz_sub_epi16(kept, leaked, bound);
+            store_32(&mut potentials[block], _mm512_mask_mov_epi16(leaked, fired, reset));
+            if TRACES {
+                let old = load_32(&inputs[block]);
+                store_32(&mut inputs[block], decayed_trace::<ALL_LEAK>(old, leak, words[1]));
+                let old = load_32(&recurrent[block]);
+                store_32(&mut recurrent[block], decayed_trace::<ALL_LEAK>(old, leak, words[2]));
+                let old = load_32(&outputs[block]);
+                store_32(&mut outputs[block], decayed_output_trace(old, kappa, words[3]));
+            }
+            all_fired[block] = fired;
+            any |= fired;
         }
     }
+    step.any = any;
 }
 
 /// 32 numbers of 16 bits out of the low and high bytes of 64: the first 32 or, with `half`, the
 /// rest.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn words_of(low: __m512i, high: __m512i, half: bool) -> __m512i {
+fn words_of([low, high]: [__m512i; 2], half: bool) -> __m512i {
     if half { _mm512_unpackhi_epi8(low, high) } else { _mm512_unpacklo_epi8(low, high) }
 }
 
