@@ -4,6 +4,7 @@
 //! cargo run --release -p bench -- core [--json] [--runs 5] [--isa avx512]
 //! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5]
 //! cargo run --release -p bench -- aggregate [--json] [--runs 5]
+//! cargo run --release -p bench -- memory [--json]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -16,6 +17,7 @@ mod clock;
 mod core_bench;
 mod figures;
 mod ingest;
+mod memory;
 mod navigation;
 mod networks;
 mod roof;
@@ -34,7 +36,8 @@ struct Options {
 
 const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
        bench aggregate [--json] [--runs N]
-       bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR]";
+       bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR]
+       bench memory [--json]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -43,6 +46,8 @@ fn main() -> ExitCode {
         Some("core") => options(arguments).map(|options| core(&options)),
         Some("aggregate") => options(arguments).map(|options| aggregate(&options)),
         Some("ingest") => ingest_options(arguments).map(|options| ingest(&options)),
+        Some("memory") => options(arguments)
+            .map(|options| finished(memory::run(options.json, |line| println!("{line}")))),
         _ => Err("no such benchmark".to_owned()),
     };
     done.unwrap_or_else(|why| {
@@ -59,7 +64,11 @@ fn aggregate(options: &Options) -> ExitCode {
 }
 
 fn ingest(options: &ingest::Options) -> ExitCode {
-    match ingest::run(options, |line| println!("{line}")) {
+    finished(ingest::run(options, |line| println!("{line}")))
+}
+
+fn finished(result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");

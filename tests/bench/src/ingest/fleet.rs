@@ -20,6 +20,8 @@ use super::server::Server;
 pub(crate) const GROUPS: u32 = 10;
 /// Nodes of a group: all of them make a round.
 pub(crate) const GROUP_NODES: u32 = 10_000;
+/// Nodes with the label `few`.
+pub(crate) const FEW: u32 = 1_000;
 /// Different payloads. Each node draws one of them.
 pub(crate) const PAYLOADS: usize = 256;
 /// Calls under way at once.
@@ -63,23 +65,37 @@ pub(crate) async fn prepare(data_dir: &Path, weights: u32) -> Result<(), String>
     let server = Server::start(data_dir)?;
     let rest = Rest::new(&server.http);
     for group in 0..GROUPS {
-        let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: weights, min: -128, max: 127 };
-        let layout = Layout::new(vec![tensor]).map_err(|error| error.to_string())?;
-        let zero = vec![0; layout.weights()];
-        let artifact = Artifact::new("bench/1", layout, vec![], zero).map_err(|e| e.to_string())?;
-        rest.create_model(&model(group), &artifact).await.map_err(|error| error.to_string())?;
-        let plan = json!({
-            "strategy": {"name": "fedavg", "server_learning_rate": 1.0, "weighting": "equal"},
-            "rounds": 1_000_000, "seed": 1,
-            "cohort": {"select": {"group": group.to_string()}, "goal": GROUP_NODES, "quorum": GROUP_NODES,
-                       "over_selection": 1.0, "deadline_ms": 3_600_000},
-            "local": {"samples": 1},
-        });
-        let run = json!({"model": model(group), "plan": plan});
-        let _: Value = rest.post("/v1/runs", &run).await.map_err(|error| error.to_string())?;
+        let select = format!("group={group}");
+        start_run(&rest, &model(group), weights, &select, GROUP_NODES, 1_000_000).await?;
     }
     enrol(&server.grpc).await?;
     server.stop()
+}
+
+/// Makes a model of zeros and starts a run over it, whose rounds are all the `goal` nodes that `select` selects.
+pub(crate) async fn start_run(
+    rest: &Rest,
+    model: &str,
+    weights: u32,
+    select: &str,
+    goal: u32,
+    rounds: u32,
+) -> Result<(), String> {
+    let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: weights, min: -128, max: 127 };
+    let layout = Layout::new(vec![tensor]).map_err(|error| error.to_string())?;
+    let zero = vec![0; layout.weights()];
+    let artifact = Artifact::new("bench/1", layout, vec![], zero).map_err(|e| e.to_string())?;
+    rest.create_model(model, &artifact).await.map_err(|error| error.to_string())?;
+    let plan = json!({
+        "strategy": {"name": "fedavg", "server_learning_rate": 1.0, "weighting": "equal"},
+        "rounds": rounds, "seed": 1,
+        "cohort": {"select": select, "goal": goal, "quorum": goal, "over_selection": 1.0,
+                   "deadline_ms": 3_600_000},
+        "local": {"samples": 1},
+    });
+    let run = json!({"model": model, "plan": plan});
+    let _: Value = rest.post("/v1/runs", &run).await.map_err(|error| error.to_string())?;
+    Ok(())
 }
 
 /// Every node asks for work once, as it would after the coordinator was started: only those heard of are drawn.
@@ -94,14 +110,19 @@ pub(crate) async fn ask_all(address: &str) -> Result<(), String> {
     .await
 }
 
-async fn enrol(address: &str) -> Result<(), String> {
+/// Enrols the whole fleet; the first [`FEW`] nodes with a label of their own.
+pub(crate) async fn enrol(address: &str) -> Result<(), String> {
     each_node(address, async |client, group, index| {
         let label = v1::Label { key: "group".to_owned(), value: group.to_string() };
+        let mut labels = vec![label];
+        if group == 0 && index < FEW {
+            labels.push(v1::Label { key: "few".to_owned(), value: "yes".to_owned() });
+        }
         let id = node_id(group, index);
         let request = v1::EnrolRequest {
             public_key: Bytes::copy_from_slice(&Digest::of(id.as_bytes()).0),
             node_id: id,
-            labels: vec![label],
+            labels,
             learners: vec!["bench/1".to_owned()],
         };
         client.enrol(request).await.map(drop)

@@ -34,6 +34,7 @@ const UNDER_WAY_MIN: usize = 100;
 pub(crate) struct Round {
     pub(crate) group: u32,
     pub(crate) order: v1::TrainOrder,
+    nodes: u32,
     next: AtomicU32,
     /// How many updates with each payload have a receipt.
     pub(crate) counted: Vec<AtomicU32>,
@@ -146,6 +147,34 @@ impl Load {
         endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())
     }
 
+    /// Has the first `nodes` nodes of a group answer `order`.
+    pub(crate) fn offer(&self, group: u32, order: v1::TrainOrder, nodes: u32) {
+        let counted = (0..PAYLOADS).map(|_| AtomicU32::new(0)).collect();
+        let round = Arc::new(Round { group, order, nodes, next: AtomicU32::new(0), counted });
+        self.rounds.send_modify(|rounds| rounds.push(round));
+    }
+
+    /// Pushes what was offered over `connections`, and ends when `acked` updates have receipts.
+    pub(crate) async fn fill(
+        self: &Arc<Self>,
+        connections: usize,
+        acked: u64,
+    ) -> Result<(), String> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..connections {
+            let client = FleetServiceClient::new(self.connect().await?);
+            tasks.spawn(Arc::clone(self).push_all(client));
+        }
+        while self.acked.load(Ordering::Relaxed) < acked {
+            tokio::select! {
+                // They go on until they are stopped: one that ends has failed.
+                Some(done) = tasks.join_next() => done.map_err(|error| error.to_string())??,
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Asks for the open round of each group in turn, by its last node, as that node would: one ahead of the load. The
     /// last is the one that a round left half full by an earlier load still waits for.
     async fn offer_rounds(self: Arc<Self>) -> Result<(), String> {
@@ -165,9 +194,7 @@ impl Load {
                     break order;
                 }
             };
-            let counted = (0..PAYLOADS).map(|_| AtomicU32::new(0)).collect();
-            let round = Arc::new(Round { group, order, next: AtomicU32::new(0), counted });
-            self.rounds.send_modify(|rounds| rounds.push(round));
+            self.offer(group, order, GROUP_NODES);
             let mut seen = self.rounds.subscribe();
             // The next one when this one has begun.
             while !self.stopped() && self.ahead() > 1 {
@@ -196,7 +223,7 @@ impl Load {
                 continue;
             };
             let index = round.next.fetch_add(1, Ordering::Relaxed);
-            if index >= GROUP_NODES {
+            if index >= round.nodes {
                 at += 1;
                 continue;
             }

@@ -1,9 +1,9 @@
 //! Durable updates a second: a coordinator in another process, plain updates over loopback gRPC, each from an enrolled
 //! node of its own, into rounds that really close and publish; the published sums are compared with our own.
 
-mod fleet;
-mod load;
-mod server;
+pub(crate) mod fleet;
+pub(crate) mod load;
+pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options, print: fn(&str)) -> Result<(), String> {
                     case(&data_dir, weights, connections, options).await?
                 {
                     let case = format!("{weights} weights {connections} connections {name}");
-                    print(&show(options.json, &case, value, unit, target));
+                    print(&show("ingest", options.json, &case, value, unit, target));
                 }
             }
         }
@@ -83,9 +83,16 @@ pub(crate) fn run(options: &Options, print: fn(&str)) -> Result<(), String> {
     })
 }
 
-fn show(as_json: bool, case: &str, value: f64, unit: &str, target: Option<f64>) -> String {
+pub(crate) fn show(
+    bench: &str,
+    as_json: bool,
+    case: &str,
+    value: f64,
+    unit: &str,
+    target: Option<f64>,
+) -> String {
     if as_json {
-        let mut line = json!({"bench": "ingest", "case": case, "value": value, "unit": unit});
+        let mut line = json!({"bench": bench, "case": case, "value": value, "unit": unit});
         if let Some(target) = target {
             line["target"] = json!(target);
         }

@@ -20,6 +20,8 @@ pub(crate) struct Figures {
     pub(crate) cpu_s: f64,
     /// The most memory it ever had, in MB.
     pub(crate) rss_mb: f64,
+    /// The memory it has now, in MB.
+    pub(crate) rss_now_mb: f64,
     /// Bytes it had written to disk.
     pub(crate) disk_bytes: f64,
     /// Flushes of all disks of this machine: what a sync ends in.
@@ -69,6 +71,7 @@ impl Server {
         Ok(Figures {
             cpu_s: ticks / ticks_per_s,
             rss_mb: field(&read("status")?, "VmHWM:") * 1024.0 / 1e6,
+            rss_now_mb: field(&read("status")?, "VmRSS:") * 1024.0 / 1e6,
             disk_bytes: field(&read("io")?, "write_bytes:"),
             flushes: flushes()?,
         })
