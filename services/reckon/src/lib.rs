@@ -73,10 +73,10 @@
 //!
 //! # Speed
 //!
-//! The loops where the time goes are written three times: in plain code, in AVX2 and in AVX-512
-//! (with VBMI and GFNI). [`Network::new`] asks the processor and takes the fastest it has;
-//! [`Network::with_isa`] takes another. The results are the same to the last bit. There is no path
-//! for NEON yet.
+//! The loops where the time goes are written three times: in plain code, in AVX2 (with BMI and
+//! POPCNT) and in AVX-512 (with VBMI and GFNI). [`Network::new`] asks the processor and takes the
+//! fastest it has; [`Network::with_isa`] takes another. The results are the same to the last bit.
+//! There is no path for NEON yet.
 //!
 //! # Memory
 //!
