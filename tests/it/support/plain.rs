@@ -2,6 +2,7 @@
 //! sum shows who is in it, and how often.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -176,10 +177,10 @@ pub(crate) async fn check(rest: &Rest, run: u64, model: &str, receipts: &Receipt
             let number = |key: &str| round[key].as_u64().unwrap();
             let (base, version) = (number("base_version"), number("version"));
             for wanted in [base, version] {
-                if !weights.contains_key(&wanted) {
+                if let Entry::Vacant(slot) = weights.entry(wanted) {
                     let path = format!("/v1/models/{model}/versions/{wanted}/artifact");
                     let artifact = Artifact::parse(&rest.bytes(&path).await.unwrap()).unwrap();
-                    weights.insert(wanted, artifact.weights().to_vec());
+                    slot.insert(artifact.weights().to_vec());
                 }
             }
             let name = |key: &str| u32::try_from(number(key)).unwrap();
