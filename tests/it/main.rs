@@ -13,4 +13,5 @@ mod kill;
 mod python;
 mod shutdown;
 mod support;
+mod sync;
 mod tidy;
