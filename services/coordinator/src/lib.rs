@@ -2,7 +2,8 @@
 //!
 //! An update's way, and the modules in reading order:
 //!
-//! 1. `config`, [`start`](StartError), `server`, `shutdown`: how a coordinator comes up and goes down.
+//! 1. `config`, [`start`](StartError), `server`, `shutdown`: how a coordinator comes up and goes down; `files`:
+//!    how many can be connected to it.
 //! 2. `grpc` decodes what a node says; `http` what people say. Both only translate.
 //! 3. `orders` gives a node its work; `presence` knows who is there to be drawn.
 //! 4. `admission` judges an update; `commit` has it counted, in a group. The receipt goes out after the commit.
@@ -19,6 +20,7 @@ mod clock;
 mod commit;
 mod config;
 mod core;
+pub mod files;
 mod grpc;
 mod http;
 mod members;

@@ -1,6 +1,7 @@
 //! The coordinator as one thing that starts, runs and stops: a library, so that `muster serve`, `muster demo` and the
 //! simulator run the same one.
 
+mod door;
 mod simulated;
 
 use std::fs::File;
@@ -10,11 +11,10 @@ use std::time::Duration;
 
 use federation::Clock;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::commit::{self, Waiting};
@@ -23,8 +23,9 @@ use crate::core::{Core, Readiness};
 use crate::rounds::Rounds;
 use crate::start::{self, StartError};
 use crate::store::Sql;
-use crate::{grpc, http};
+use crate::{files, grpc, http};
 
+use self::door::Door;
 pub use self::simulated::Simulated;
 
 /// The coordinator.
@@ -69,10 +70,11 @@ impl Coordinator {
             start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
         let (core, updates) = Core::new(store.await?, clock, &config.limits());
         let core = Arc::new(core);
-        let connections = TcpIncoming::from(grpc_listener).with_nodelay(Some(true));
+        let nodes = Door::new("gRPC", grpc_listener, files::nodes_max());
+        let people = Door::new("REST", http_listener, Semaphore::MAX_PERMITS);
         let (health, health_service) = tonic_health::server::health_reporter();
-        let http = http::serve(Arc::clone(&core), http_listener);
-        let grpc = grpc::serve(Arc::clone(&core), health_service, connections);
+        let http = http::serve(Arc::clone(&core), people);
+        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes.connections());
         Ok(run(&config, lock, (core, updates), health, (http_addr, http), (grpc_addr, grpc)).await)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use coordinator::shutdown::{Ended, signals, until_signalled};
-use coordinator::{Config, Coordinator, SystemClock, telemetry};
+use coordinator::{Config, Coordinator, SystemClock, files, telemetry};
 use print::{failure, line, try_line};
 
 /// Federated learning on fleets of neuromorphic devices.
@@ -65,6 +65,7 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
     telemetry::init(&config);
+    files::raise_limit();
     let signals = match signals() {
         Ok(signals) => signals,
         Err(error) => return failure("signals_not_handled", &error, OS_ERROR),

@@ -7,15 +7,19 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use simulator::Rest;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// The binary under test, built by cargo for these tests.
 pub(crate) const MUSTER: &str = env!("CARGO_BIN_EXE_muster");
 
-/// `muster`, its environment free of settings that this machine may have.
+/// `muster`.
 pub(crate) fn muster() -> Command {
-    let mut command = Command::new(MUSTER);
+    free_of_settings(Command::new(MUSTER))
+}
+
+/// A command whose environment is free of settings that this machine may have; it ends with us.
+pub(crate) fn free_of_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MUSTER_") {
             command.env_remove(name);
@@ -95,7 +99,29 @@ impl Serve {
         Self::start_by(command, data_dir, "127.0.0.1:0", "127.0.0.1:0").await
     }
 
-    async fn start_by(mut command: Command, data_dir: &Path, http: &str, grpc: &str) -> Self {
+    /// Starts a coordinator with at most `files` open files, of which it is given fewer at first; its log, in JSON, is
+    /// to be read as it runs.
+    pub(crate) async fn start_small(
+        data_dir: &Path,
+        files: u32,
+    ) -> (Self, Lines<BufReader<ChildStderr>>) {
+        let mut command = free_of_settings(Command::new("sh"));
+        let limits =
+            format!("ulimit -Sn {} && ulimit -Hn {files} && exec \"$0\" \"$@\"", files / 2);
+        command.args(["-c", &limits, MUSTER]).env("MUSTER_LOG_FORMAT", "json");
+        command.stderr(Stdio::piped());
+        let mut serve = Self::start_by(command, data_dir, "127.0.0.1:0", "127.0.0.1:0").await;
+        let log = serve.child.stderr.take().expect("it is piped");
+        (serve, BufReader::new(log).lines())
+    }
+
+    /// Starts a coordinator under another program.
+    pub(crate) async fn start_by(
+        mut command: Command,
+        data_dir: &Path,
+        http: &str,
+        grpc: &str,
+    ) -> Self {
         let mut child = command
             .arg("serve")
             .arg("--data-dir")

@@ -3,12 +3,16 @@
 use federation::aggregate::Sum;
 use federation::round::RoundState;
 use federation::{NodeId, RoundRef, RunId, Timestamp, VersionNumber};
+use futures_util::TryStreamExt as _;
 use sqlx::SqliteConnection;
 
 use super::error::{Corrupt, Fault};
 use super::nodes::to_json;
 use super::row::{int, int_or_none, sql, text};
 use super::{Store, StoreError};
+
+/// Names in one statement: a large cohort is written piece by piece, so that its text is never in memory as a whole.
+const NAMES_AT_ONCE: usize = 4_096;
 
 /// A round's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,24 +173,9 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
             let Some(key) = key else { return Ok(None) };
-            let names: Vec<&str> = cohort.iter().map(NodeId::as_str).collect();
-            let names = to_json(&names);
-            sqlx::query(
-                "INSERT INTO cohorts (round_id, node_id) SELECT ?, value FROM json_each(?) ORDER BY value",
-            )
-            .bind(key)
-            .bind(&names)
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query(
-                "INSERT INTO turns (node_id, round_id, turns) SELECT value, ?, 1 FROM json_each(?) WHERE true
-                 ORDER BY value
-                 ON CONFLICT (node_id) DO UPDATE SET round_id = excluded.round_id, turns = turns + 1",
-            )
-            .bind(key)
-            .bind(names)
-            .execute(&mut *tx)
-            .await?;
+            for part in cohort.chunks(NAMES_AT_ONCE) {
+                insert_members(tx, key, part).await?;
+            }
             sqlx::query("INSERT INTO sums (round_id, lanes) VALUES (?, ?)")
                 .bind(key)
                 .bind(Sum::new(weights).encode())
@@ -205,18 +194,19 @@ impl Store {
     /// The nodes drawn for a round, by name, each with whether its update is counted.
     pub(crate) async fn cohort(&self, key: RoundKey) -> Result<Vec<(NodeId, bool)>, StoreError> {
         self.read("cohort", async move |tx: &mut SqliteConnection| {
-            let members: Vec<(String, bool)> = sqlx::query_as(
+            let mut rows = sqlx::query_as::<_, (String, bool)>(
                 "SELECT node_id, EXISTS (
                      SELECT 1 FROM contributions c WHERE c.round_id = m.round_id AND c.node_id = m.node_id)
                  FROM cohorts m WHERE round_id = ? ORDER BY node_id",
             )
             .bind(key.0)
-            .fetch_all(tx)
-            .await?;
-            let parse = |(name, counted): &(String, bool)| {
-                Ok((text("cohorts.node_id", name)?, *counted))
-            };
-            members.iter().map(parse).collect()
+            .fetch(tx);
+            // Row by row: a cohort may be large, and its names are shared elsewhere.
+            let mut members = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                members.push((text("cohorts.node_id", &row.0)?, row.1));
+            }
+            Ok(members)
         })
         .await
     }
@@ -248,6 +238,33 @@ impl Store {
         })
         .await
     }
+}
+
+/// Writes some of a cohort, and that it is their turn.
+async fn insert_members(
+    tx: &mut SqliteConnection,
+    key: i64,
+    members: &[NodeId],
+) -> Result<(), Fault> {
+    let names: Vec<&str> = members.iter().map(NodeId::as_str).collect();
+    let names = to_json(&names);
+    sqlx::query(
+        "INSERT INTO cohorts (round_id, node_id) SELECT ?, value FROM json_each(?) ORDER BY value",
+    )
+    .bind(key)
+    .bind(&names)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "INSERT INTO turns (node_id, round_id, turns) SELECT value, ?, 1 FROM json_each(?) WHERE true
+         ORDER BY value
+         ON CONFLICT (node_id) DO UPDATE SET round_id = excluded.round_id, turns = turns + 1",
+    )
+    .bind(key)
+    .bind(names)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// The round of a run that is not over.

@@ -1,0 +1,49 @@
+//! Open files: each connection is one, and the system allows a process only so many.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Semaphore;
+
+/// Open files that are kept from nodes: about 30 for the database, the listeners and the runtimes, the rest for REST.
+const RESERVE: u64 = 128;
+/// A fleet that fewer can reach at once is worth a warning.
+const NODES_FEW: u64 = 1_000;
+
+/// Raises the soft limit of open files to the hard one. Only a program does this, before it starts a coordinator.
+pub fn raise_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "raise the limit of open files");
+    }
+}
+
+/// How many nodes may be connected at once, which is also logged.
+pub(crate) fn nodes_max() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    let (nodes_max, reserve) = fit(limit);
+    tracing::info!(nodes_max, reserve, files_max = limit, "so many nodes fit by open files");
+    if nodes_max < NODES_FEW {
+        tracing::warn!(nodes_max, "few nodes fit: raise the hard limit of open files");
+    }
+    usize::try_from(nodes_max).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)
+}
+
+/// Nodes that fit within `limit` open files, and the reserve beside them: half of a small limit.
+fn fit(limit: Option<u64>) -> (u64, u64) {
+    let limit = limit.unwrap_or(u64::MAX);
+    let reserve = RESERVE.min(limit.div_ceil(2));
+    (limit - reserve, reserve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit;
+
+    #[test]
+    fn nodes_have_what_the_reserve_leaves() {
+        assert_eq!(fit(Some(20_000)), (19_872, 128));
+        assert_eq!(fit(Some(1_024)), (896, 128));
+        assert_eq!(fit(Some(65)), (32, 33));
+        assert_eq!(fit(Some(0)), (0, 0));
+        assert_eq!(fit(None), (u64::MAX - 128, 128));
+    }
+}
