@@ -263,7 +263,7 @@ impl Node {
                     Progress::Waiting(self.backoff.failed())
                 }
                 _ => {
-                    warn!(%round, code = refused.code, message = refused.message,
+                    warn!(%round, code = refused.code, detail = refused.message,
                         "the update does not count; its learning is dropped");
                     self.drop_update(round)
                 }
@@ -298,7 +298,7 @@ impl Node {
             info!("the coordinator does not know this node; it enrols again");
             self.phase = Phase::Enrol;
         } else {
-            warn!(code = refused.code, message = refused.message, "the coordinator refuses");
+            warn!(code = refused.code, detail = refused.message, "the coordinator refuses");
         }
         Progress::Waiting(self.backoff.failed())
     }

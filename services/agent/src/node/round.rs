@@ -94,7 +94,7 @@ impl Node {
                 self.turned_away(&refused)
             }
             Ok(Err(refused)) => {
-                warn!(code = refused.code, message = refused.message, "the evaluation is refused");
+                warn!(code = refused.code, detail = refused.message, "the evaluation is refused");
                 self.phase = Phase::Train(task);
                 Progress::Working
             }
