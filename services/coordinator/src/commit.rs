@@ -19,9 +19,6 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::store::{Counting, Offer, StoreError, Tally};
 
-/// The transaction's name, for errors that come before it.
-const TX: &str = "count_group";
-
 /// Bounds of a group, and of what waits for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GroupLimits {
@@ -167,7 +164,7 @@ async fn commit(core: &Core, group: Vec<Waiting>) {
             }
         }
         Err(error) => {
-            tracing::error!(%error, updates = replies.len(), tx = TX, "a group was not counted");
+            tracing::error!(%error, updates = replies.len(), "a group was not counted");
             let error = Arc::new(error);
             for (_, _, reply, _) in replies {
                 let _ = reply.send(Err(Uncounted::Failed(Arc::clone(&error))));

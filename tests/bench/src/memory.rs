@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use federation::Digest;
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use proto::v1::wait_order_response::Order;
@@ -82,12 +80,7 @@ async fn waiting(nodes: usize) -> Result<[f64; 3], String> {
                 let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
                 let mut client = FleetServiceClient::new(channel);
                 let id = node_id(0, u32::try_from(number).unwrap_or(u32::MAX));
-                let request = v1::EnrolRequest {
-                    public_key: Bytes::copy_from_slice(&Digest::of(id.as_bytes()).0),
-                    node_id: id.clone(),
-                    labels: vec![],
-                    learners: vec!["bench/1".to_owned()],
-                };
+                let request = fleet::enrolment(id.clone(), vec![]);
                 client.enrol(request).await.map_err(|status| status.to_string())?;
                 asked.send(()).await.map_err(|error| error.to_string())?;
                 (client, id)

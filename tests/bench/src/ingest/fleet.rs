@@ -118,16 +118,19 @@ pub(crate) async fn enrol(address: &str) -> Result<(), String> {
         if group == 0 && index < FEW {
             labels.push(v1::Label { key: "few".to_owned(), value: "yes".to_owned() });
         }
-        let id = node_id(group, index);
-        let request = v1::EnrolRequest {
-            public_key: Bytes::copy_from_slice(&Digest::of(id.as_bytes()).0),
-            node_id: id,
-            labels,
-            learners: vec!["bench/1".to_owned()],
-        };
-        client.enrol(request).await.map(drop)
+        client.enrol(enrolment(node_id(group, index), labels)).await.map(drop)
     })
     .await
+}
+
+/// What a node enrols with.
+pub(crate) fn enrolment(node_id: String, labels: Vec<v1::Label>) -> v1::EnrolRequest {
+    v1::EnrolRequest {
+        public_key: Bytes::copy_from_slice(&Digest::of(node_id.as_bytes()).0),
+        node_id,
+        labels,
+        learners: vec!["bench/1".to_owned()],
+    }
 }
 
 /// Makes a call for every node, several at once.
