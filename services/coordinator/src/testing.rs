@@ -21,7 +21,9 @@ use crate::config::Config;
 use crate::core::{Core, Limits};
 use crate::orders::{Order, Told};
 use crate::rounds::Rounds;
-use crate::store::{Created, NewRun, RoundKey, Run, Sql, Store, Version};
+use crate::store::{
+    By, Deed, NewRun, NotDone, Reply, RoundKey, Run, Sql, Store, StoreError, Version,
+};
 
 /// Weights of the test model.
 pub(crate) const WEIGHTS: u32 = 4;
@@ -48,6 +50,28 @@ impl Clock for StillClock {
     fn monotonic_ms(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Has something done, by nobody in particular, and gives what was done in place of the answer.
+pub(crate) async fn done<T: Clone + Send + 'static, E, F>(
+    at: Timestamp,
+    act: impl FnOnce(Deed<T>) -> F,
+) -> Result<Result<T, E>, StoreError>
+where
+    F: Future<Output = Result<Result<Reply, NotDone<E>>, StoreError>>,
+{
+    let (tell, told) = std::sync::mpsc::channel();
+    let answer = move |done: &T| {
+        tell.send(done.clone()).expect("the test waits for it");
+        Reply { status: 200, location: None, body: String::new() }
+    };
+    let by = By { actor: "test".to_owned(), at };
+    let deed = Deed { by, claim: None, answer: Box::new(answer), keep: Reply::clone };
+    Ok(match act(deed).await? {
+        Ok(_) => Ok(told.recv().expect("whoever answers told")),
+        Err(NotDone::Refused(reason)) => Err(reason),
+        Err(NotDone::KeyReused) => panic!("a deed without a key"),
+    })
 }
 
 /// A coordinator without sockets.
@@ -141,9 +165,10 @@ impl World {
         assert_eq!(plan.check(), []);
         let model: ModelName = name.parse().unwrap();
         let now = self.clock.wall();
-        let made = self.core.store.create_model(model.clone(), artifact(WEIGHTS), now).await;
-        assert!(!matches!(made.unwrap(), Created::Exists));
-        self.core.store.create_run(NewRun { model, plan }, now).await.unwrap().unwrap()
+        let store = &self.core.store;
+        let made = done(now, |deed| store.create_model(model.clone(), artifact(WEIGHTS), deed));
+        made.await.unwrap().unwrap();
+        done(now, |deed| store.create_run(NewRun { model, plan }, deed)).await.unwrap().unwrap()
     }
 
     pub(crate) async fn ask(&self, node: &NodeId) -> Order {

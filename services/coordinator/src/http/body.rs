@@ -8,6 +8,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use federation::Digest;
 use federation::limits::REST_BODY_BYTES_MAX;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -17,8 +18,8 @@ use super::problem::{Code, FieldError, Problem};
 /// Most bytes read from a body that is refused for its length, so that the client reads the refusal, not a reset.
 const DRAIN_BYTES_MAX: usize = 4 * REST_BODY_BYTES_MAX;
 
-/// A JSON body.
-pub(super) struct JsonBody<T>(pub(super) T);
+/// A JSON body, and the digest of its bytes.
+pub(super) struct JsonBody<T>(pub(super) T, pub(super) Digest);
 
 /// Path parameters; a path that cannot be decoded is one where nothing is.
 pub(super) struct Params<T>(pub(super) T);
@@ -34,7 +35,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         }
         let bytes = read(&parts.headers, body).await?;
         match Json::from_bytes(&bytes) {
-            Ok(Json(value)) => Ok(Self(value)),
+            Ok(Json(value)) => Ok(Self(value, Digest::of(&bytes))),
             Err(rejection) => Err(explain(&rejection)),
         }
     }

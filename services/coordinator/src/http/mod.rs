@@ -4,11 +4,13 @@
 //! nothing of JSON. What the framework would answer by itself (no such route, wrong method, panic) is a problem too.
 
 mod body;
+mod caller;
 mod guard;
 mod health;
 mod models;
 mod nodes;
 mod page;
+mod posted;
 mod problem;
 mod runs;
 #[cfg(test)]
@@ -56,6 +58,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/v1/nodes", get(nodes::list))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn(caller::identify))
         .layer(middleware::from_fn(guard::time_limit))
         .layer(middleware::from_fn(guard::loopback_only))
         .layer(CatchPanicLayer::custom(guard::panicked))

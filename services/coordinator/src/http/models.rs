@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use federation::{Artifact, ModelName};
 use serde::{Deserialize, Serialize};
 
-use super::body::{JsonBody, Params};
+use super::body::Params;
 use super::page::{Page, PageQuery};
+use super::posted::Posted;
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
-use crate::store::{Accuracy, Created, Model, Totals, Version, Which};
+use crate::store::{Accuracy, Created, Model, Reply, Totals, Version, Which};
 
 /// A model to make.
 #[derive(Debug, Deserialize)]
@@ -72,8 +73,8 @@ pub(super) struct EvaluationBody {
 /// `POST /v1/models`. The same name with the same artifact is the same model.
 pub(super) async fn create(
     State(core): State<Arc<Core>>,
-    JsonBody(new): JsonBody<NewModel>,
-) -> Result<Response, Problem> {
+    Posted { body: new, request }: Posted<NewModel>,
+) -> Result<Reply, Problem> {
     let wrong = |code, field: &str, expected: &str, got: String| {
         let error = FieldError { field: field.to_owned(), expected: expected.to_owned(), got };
         Problem::new(code, format!("{field}: {}", error.got)).with(vec![error])
@@ -85,18 +86,15 @@ pub(super) async fn create(
         |got: String| wrong(Code::InvalidArtifact, "artifact", "an artifact in base64", got);
     let bytes = STANDARD.decode(&new.artifact).map_err(|error| not_one(error.to_string()))?;
     let artifact = Artifact::parse(&bytes).map_err(|error| not_one(error.to_string()))?;
-    let location = [(header::LOCATION, format!("/v1/models/{name}"))];
-    match core.store.create_model(name, artifact, core.clock.wall()).await? {
+    let deed = request.deed(|created: &Created| match created {
         Created::New(model) => {
-            tracing::info!(model = %model.name, version.digest = %model.latest_digest, "made a model");
-            Ok((StatusCode::CREATED, location, Json(show_model(model))).into_response())
+            Reply::created(format!("/v1/models/{}", model.name), &show_model(model.clone()))
         }
-        Created::Same(model) => Ok((location, Json(show_model(model))).into_response()),
-        Created::Exists => {
-            let detail = "a model with this name and another first artifact exists";
-            Err(Problem::new(Code::ModelExists, detail))
-        }
-    }
+        Created::Same(model) => Reply::ok(&show_model(model.clone())),
+    });
+    let answer = core.store.create_model(name, artifact, deed).await??;
+    tracing::info!(model = answer.location, "made a model");
+    Ok(answer)
 }
 
 /// `GET /v1/models`.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use federation::PlanProblem;
 use serde::Serialize;
 
-use crate::store::{NotDirected, NotStarted, StoreError};
+use crate::store::{ModelExists, NotDirected, NotDone, NotStarted, StoreError};
 
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,12 @@ pub(crate) enum Code {
     InvalidValue,
     /// The query string is wrong.
     InvalidQuery,
+    /// The `Idempotency-Key` is none.
+    InvalidIdempotencyKey,
+    /// The `Idempotency-Key` was used for another request.
+    IdempotencyKeyReused,
+    /// A request with the same `Idempotency-Key` is being carried out.
+    IdempotencyKeyInUse,
     /// The name is none.
     InvalidName,
     /// The artifact is none.
@@ -117,6 +123,15 @@ impl Code {
             Self::UnknownField => (S::UNPROCESSABLE_ENTITY, "unknown_field", "Unknown field"),
             Self::InvalidValue => (S::UNPROCESSABLE_ENTITY, "invalid_value", "Invalid value"),
             Self::InvalidQuery => (S::BAD_REQUEST, "invalid_query", "Invalid query"),
+            Self::InvalidIdempotencyKey => {
+                (S::BAD_REQUEST, "invalid_idempotency_key", "Invalid idempotency key")
+            }
+            Self::IdempotencyKeyReused => {
+                (S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Idempotency key reused")
+            }
+            Self::IdempotencyKeyInUse => {
+                (S::CONFLICT, "idempotency_key_in_use", "Idempotency key in use")
+            }
             Self::InvalidName => (S::UNPROCESSABLE_ENTITY, "invalid_name", "Invalid name"),
             Self::InvalidArtifact => {
                 (S::UNPROCESSABLE_ENTITY, "invalid_artifact", "Invalid artifact")
@@ -195,6 +210,25 @@ impl From<StoreError> for Problem {
                 Self::new(Code::Internal, "the coordinator failed; its log says why")
             }
         }
+    }
+}
+
+impl<E: Into<Self>> From<NotDone<E>> for Problem {
+    fn from(reason: NotDone<E>) -> Self {
+        match reason {
+            NotDone::KeyReused => {
+                let detail = "this Idempotency-Key came with another body before; use a new one";
+                Self::new(Code::IdempotencyKeyReused, detail)
+            }
+            NotDone::Refused(reason) => reason.into(),
+        }
+    }
+}
+
+impl From<ModelExists> for Problem {
+    fn from(ModelExists: ModelExists) -> Self {
+        let detail = "a model with this name and another first artifact exists";
+        Self::new(Code::ModelExists, detail)
     }
 }
 

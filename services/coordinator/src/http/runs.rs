@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use federation::{ModelName, Plan, RunId};
 use serde::{Deserialize, Serialize};
 
-use super::body::{JsonBody, Params};
+use super::body::Params;
 use super::page::{Page, PageQuery};
+use super::posted::{Asked, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::plan::PlanBody;
-use crate::store::{Directive, NewRun, NotStarted, Round, Run, Totals};
+use crate::store::{Directive, NewRun, NotStarted, Reply, Round, Run, Totals};
 
 /// A run to make.
 #[derive(Debug, Deserialize)]
@@ -83,8 +82,8 @@ pub(super) struct RoundBody {
 /// `POST /v1/runs`.
 pub(super) async fn create(
     State(core): State<Arc<Core>>,
-    JsonBody(new): JsonBody<NewRunBody>,
-) -> Result<Response, Problem> {
+    Posted { body: new, request }: Posted<NewRunBody>,
+) -> Result<Reply, Problem> {
     let model: ModelName =
         new.model.parse().map_err(|_| Problem::from(NotStarted::UnknownModel))?;
     let plan = Plan::try_from(new.plan).map_err(|problems| {
@@ -92,11 +91,12 @@ pub(super) async fn create(
         let errors = problems.into_iter().map(FieldError::from).collect();
         Problem::new(Code::InvalidPlan, detail).with(errors)
     })?;
-    let run = core.store.create_run(NewRun { model, plan }, core.clock.wall()).await??;
+    let deed = request
+        .deed(|run: &Run| Reply::created(format!("/v1/runs/{}", run.id), &show_run(run.clone())));
+    let answer = core.store.create_run(NewRun { model, plan }, deed).await??;
     core.wake.notify_one();
-    tracing::info!(run.id = run.id.0, model = %run.model, "made a run");
-    let location = [(header::LOCATION, format!("/v1/runs/{}", run.id))];
-    Ok((StatusCode::CREATED, location, Json(show_run(run))).into_response())
+    tracing::info!(run = answer.location, "made a run");
+    Ok(answer)
 }
 
 /// `GET /v1/runs`.
@@ -125,36 +125,42 @@ pub(super) struct Nothing {}
 pub(super) async fn pause(
     State(core): State<Arc<Core>>,
     Params(id): Params<String>,
-    JsonBody(Nothing {}): JsonBody<Nothing>,
-) -> Result<Json<RunBody>, Problem> {
-    direct(&core, &id, Directive::Pause).await
+    Posted { body: Nothing {}, request }: Posted<Nothing>,
+) -> Result<Reply, Problem> {
+    direct(&core, &id, Directive::Pause, request).await
 }
 
 /// `POST /v1/runs/{id}/resume`: goes on.
 pub(super) async fn resume(
     State(core): State<Arc<Core>>,
     Params(id): Params<String>,
-    JsonBody(Nothing {}): JsonBody<Nothing>,
-) -> Result<Json<RunBody>, Problem> {
-    direct(&core, &id, Directive::Resume).await
+    Posted { body: Nothing {}, request }: Posted<Nothing>,
+) -> Result<Reply, Problem> {
+    direct(&core, &id, Directive::Resume, request).await
 }
 
 /// `POST /v1/runs/{id}/cancel`: ends the run and abandons its open round.
 pub(super) async fn cancel(
     State(core): State<Arc<Core>>,
     Params(id): Params<String>,
-    JsonBody(Nothing {}): JsonBody<Nothing>,
-) -> Result<Json<RunBody>, Problem> {
-    direct(&core, &id, Directive::Cancel).await
+    Posted { body: Nothing {}, request }: Posted<Nothing>,
+) -> Result<Reply, Problem> {
+    direct(&core, &id, Directive::Cancel, request).await
 }
 
-async fn direct(core: &Core, id: &str, directive: Directive) -> Result<Json<RunBody>, Problem> {
+async fn direct(
+    core: &Core,
+    id: &str,
+    directive: Directive,
+    request: Asked,
+) -> Result<Reply, Problem> {
     let id = RunId(id.parse().map_err(|_| no_run())?);
-    let run = core.store.direct_run(id, directive, core.clock.wall()).await??;
+    let deed = request.deed(|run: &Run| Reply::ok(&show_run(run.clone())));
+    let answer = core.store.direct_run(id, directive, deed).await??;
     // The board follows at once: nodes stop working on a cancelled round, a resumed run opens its next one.
     core.wake.notify_one();
-    tracing::info!(run.id = id.0, run.state = %run.state, directive = directive.as_str(), "directed a run");
-    Ok(Json(show_run(run)))
+    tracing::info!(run.id = id.0, directive = directive.as_str(), "directed a run");
+    Ok(answer)
 }
 
 /// `GET /v1/runs/{id}/rounds`: all attempts, as they were opened.

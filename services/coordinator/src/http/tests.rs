@@ -74,3 +74,30 @@ async fn a_panic_is_a_problem() {
     assert_eq!((status.as_u16(), &body["code"]), (500, &"internal".into()));
     assert!(!body.to_string().contains("secret"));
 }
+
+#[tokio::test]
+async fn a_request_that_runs_holds_its_key() {
+    let world = World::new().await;
+    let (release, released) = tokio::sync::oneshot::channel();
+    let ask = || {
+        let request = Request::post("/v1/runs/1/cancel")
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .header("idempotency-key", "k")
+            .body(Body::from("{}"))
+            .unwrap();
+        router(world.core.clone()).oneshot(request)
+    };
+    let run = world.run("m", crate::testing::plan(1, 1)).await;
+    assert_eq!(run.id.0, 1);
+    let (_, first, second) = tokio::join!(world.core.store.hold(released), ask(), async {
+        let second = ask().await.unwrap();
+        release.send(()).unwrap();
+        second
+    });
+    assert_eq!(first.unwrap().status(), StatusCode::OK);
+    let bytes = second.into_body().collect().await.unwrap().to_bytes();
+    let body: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!((&body["status"], &body["code"]), (&409.into(), &"idempotency_key_in_use".into()));
+    assert_eq!(ask().await.unwrap().status(), StatusCode::OK, "the key is free again");
+}

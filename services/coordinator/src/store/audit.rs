@@ -10,15 +10,14 @@ use federation::{Digest, ModelName, NodeId, RoundRef, Timestamp, VersionNumber};
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
+use super::deed::By;
 use super::error::Fault;
 use super::lineage::lineage;
 use super::row::{digest, int, sql};
-use super::{Store, StoreError};
+use super::{Store, StoreError, events};
 
 /// Who opens and ends rounds, and what follows from it.
 pub(crate) const COORDINATOR: &str = "coordinator";
-/// Whoever asked over REST, until there are tokens that say who.
-pub(crate) const REST: &str = "rest";
 /// Whoever works on the file.
 const OPERATOR: &str = "operator";
 
@@ -46,9 +45,9 @@ struct EntryRow {
 pub(super) async fn model_created(
     tx: &mut SqliteConnection,
     model: &ModelName,
-    now: Timestamp,
+    by: &By,
 ) -> Result<(), Fault> {
-    version(tx, REST, MODEL_CREATED, model, VersionNumber(1), now).await
+    version(tx, &by.actor, MODEL_CREATED, model, VersionNumber(1), by.at).await
 }
 
 /// A version was published: it and its round's end are in their tables.
@@ -91,11 +90,7 @@ pub(super) async fn round_abandoned(
 }
 
 /// A run was made: it is in the table.
-pub(super) async fn run_created(
-    tx: &mut SqliteConnection,
-    run: i64,
-    now: Timestamp,
-) -> Result<(), Fault> {
+pub(super) async fn run_created(tx: &mut SqliteConnection, run: i64, by: &By) -> Result<(), Fault> {
     let (model, base, plan): (String, i64, String) =
         sqlx::query_as("SELECT model, base_version, plan FROM runs WHERE id = ?")
             .bind(run)
@@ -103,7 +98,7 @@ pub(super) async fn run_created(
             .await?;
     let plan_digest = Digest::of(plan.as_bytes()).to_string();
     let detail = json!({"model": model, "base_version": base, "plan_digest": plan_digest});
-    append(tx, REST, "run.created", run.to_string(), &detail, now).await
+    append(tx, &by.actor, "run.created", run.to_string(), &detail, by.at).await
 }
 
 /// A run may just have ended: if its row says so, it has.
@@ -228,7 +223,7 @@ async fn head(tx: &mut SqliteConnection) -> Result<Head, Fault> {
     Ok(Head { seq: int("audit.seq", seq)?, hash: digest("audit.hash", &hash)? })
 }
 
-/// Appends the entry of one deed.
+/// Appends the entry of one deed, and the event that tells of it.
 pub(super) async fn append(
     tx: &mut SqliteConnection,
     actor: &str,
@@ -237,6 +232,7 @@ pub(super) async fn append(
     detail: &Value,
     at: Timestamp,
 ) -> Result<(), Fault> {
+    events::append(tx, actor, action, &subject, detail, at).await?;
     let (actor, action) = (actor.to_owned(), action.to_owned());
     let deed = Deed { at, actor, action, subject, detail: detail.to_string() };
     let entry = Entry::after(head(tx).await?, deed);

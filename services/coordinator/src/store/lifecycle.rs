@@ -1,10 +1,11 @@
 //! A run's life as people direct it: pause, resume, cancel. Each is one transaction, and idempotent.
 
+use federation::RunId;
 use federation::round::RoundState;
-use federation::{RunId, Timestamp};
 use serde_json::json;
 use sqlx::SqliteConnection;
 
+use super::deed::{By, Deed, NotDone, Reply};
 use super::error::Fault;
 use super::rounds::live_round;
 use super::row::{sql, text};
@@ -52,9 +53,9 @@ impl Store {
         &self,
         id: RunId,
         directive: Directive,
-        now: Timestamp,
-    ) -> Result<Result<Run, NotDirected>, StoreError> {
-        self.write("direct_run", async move |tx: &mut SqliteConnection| {
+        deed: Deed<Run>,
+    ) -> Result<Result<Reply, NotDone<NotDirected>>, StoreError> {
+        self.deed("direct_run", deed, async move |tx: &mut SqliteConnection, by: &By| {
             let row: Option<(String, Option<i64>)> =
                 sqlx::query_as("SELECT state, ended_ms FROM runs WHERE id = ?")
                     .bind(sql(id.0))
@@ -64,9 +65,9 @@ impl Store {
             let state: RunState = text("runs.state", &state)?;
             if ended_ms.is_none() {
                 match directive {
-                    Directive::Pause => set_paused(tx, id, true, now).await?,
-                    Directive::Resume => set_paused(tx, id, false, now).await?,
-                    Directive::Cancel => cancel(tx, id, now).await?,
+                    Directive::Pause => set_paused(tx, id, true, by).await?,
+                    Directive::Resume => set_paused(tx, id, false, by).await?,
+                    Directive::Cancel => cancel(tx, id, by).await?,
                 }
             } else if (directive, state) != (Directive::Cancel, RunState::Cancelled) {
                 return Ok(Err(NotDirected::RunOver(state)));
@@ -82,7 +83,7 @@ async fn set_paused(
     tx: &mut SqliteConnection,
     id: RunId,
     paused: bool,
-    now: Timestamp,
+    by: &By,
 ) -> Result<(), Fault> {
     let changed = sqlx::query("UPDATE runs SET paused = ?1 WHERE id = ?2 AND paused <> ?1")
         .bind(paused)
@@ -92,32 +93,32 @@ async fn set_paused(
         .rows_affected();
     if changed > 0 {
         let action = if paused { "run.paused" } else { "run.resumed" };
-        audit::append(tx, audit::REST, action, id.to_string(), &json!({}), now).await?;
+        audit::append(tx, &by.actor, action, id.to_string(), &json!({}), by.at).await?;
     }
     Ok(())
 }
 
 /// Ends a run and its open round. The round's contributions stay; that it was abandoned is what became of them.
-async fn cancel(tx: &mut SqliteConnection, id: RunId, now: Timestamp) -> Result<(), Fault> {
+async fn cancel(tx: &mut SqliteConnection, id: RunId, by: &By) -> Result<(), Fault> {
     let live = live_round(tx, sql(id.0)).await?;
     sqlx::query(
         "UPDATE rounds SET state = ?, reason = ?, closed_ms = ? WHERE run_id = ? AND closed_ms IS NULL",
     )
     .bind(RoundState::Abandoned.as_str())
     .bind(CANCELLED)
-    .bind(sql(now.0))
+    .bind(sql(by.at.0))
     .bind(sql(id.0))
     .execute(&mut *tx)
     .await?;
     if let Some(round) = live {
         vectors::forget(tx, round.key).await?;
-        audit::round_abandoned(tx, round.round, now).await?;
+        audit::round_abandoned(tx, round.round, by.at).await?;
     }
     sqlx::query("UPDATE runs SET state = ?, ended_ms = ? WHERE id = ?")
         .bind(RunState::Cancelled.as_str())
-        .bind(sql(now.0))
+        .bind(sql(by.at.0))
         .bind(sql(id.0))
         .execute(&mut *tx)
         .await?;
-    audit::run_ended(tx, audit::REST, sql(id.0), now).await
+    audit::run_ended(tx, &by.actor, sql(id.0), by.at).await
 }

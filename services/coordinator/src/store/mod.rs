@@ -5,8 +5,10 @@
 //! This file is the door; one file per group of tables stands behind it.
 
 mod audit;
+mod deed;
 mod error;
 mod evaluations;
+mod events;
 mod groups;
 mod ledger;
 mod lifecycle;
@@ -39,13 +41,14 @@ use tokio::time::Instant;
 use self::worker::{NoAnswer, Worker};
 
 pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
+pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
 pub(crate) use self::groups::{Counting, Offer, Tally};
 pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
 pub(crate) use self::lifecycle::{Directive, NotDirected};
 pub(crate) use self::lineage::{Lineage, MadeBy};
-pub(crate) use self::models::{Created, Model, Version, Which};
+pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
 pub(crate) use self::nodes::{Node, Turns};
 pub(crate) use self::progress::{Live, LiveRound};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
@@ -73,6 +76,7 @@ pub(crate) struct Store {
     artifacts: Mutex<VecDeque<(Digest, Bytes)>>,
     sums: groups::Sums,
     plans: updates::Plans,
+    claims: deed::Claims,
 }
 
 impl Store {
@@ -96,6 +100,7 @@ impl Store {
             artifacts,
             sums: groups::Sums::default(),
             plans: updates::Plans::default(),
+            claims: deed::Claims::default(),
         })
     }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use federation::{Artifact, Digest, ModelName, RunId, Timestamp, VersionNumber};
+use federation::{Artifact, Digest, ModelName, RunId, VersionNumber};
 use sqlx::SqliteConnection;
 
+use super::deed::{By, Deed, NotDone, Reply};
 use super::error::{Corrupt, Fault};
 use super::evaluations::{Accuracy, accuracy};
 use super::rounds::{Totals, TotalsRow};
@@ -36,9 +37,11 @@ pub(crate) enum Created {
     New(Model),
     /// It was there already, begun with the same artifact.
     Same(Model),
-    /// Another model holds the name.
-    Exists,
 }
+
+/// Another model holds the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ModelExists;
 
 /// One version of a model, with how it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,15 +127,15 @@ impl Store {
         &self,
         name: ModelName,
         artifact: Artifact,
-        now: Timestamp,
-    ) -> Result<Created, StoreError> {
-        self.write("create_model", async move |tx: &mut SqliteConnection| {
+        deed: Deed<Created>,
+    ) -> Result<Result<Reply, NotDone<ModelExists>>, StoreError> {
+        self.deed("create_model", deed, async move |tx: &mut SqliteConnection, by: &By| {
             let bytes = artifact.encode();
             let digest = Digest::of(&bytes);
             if let Some(model) = model_named(tx, &name).await? {
                 let first = versions_after(tx, &name, 0, 1).await?;
                 let same = first.first().is_some_and(|version| version.digest == digest);
-                return Ok(if same { Created::Same(model) } else { Created::Exists });
+                return Ok(if same { Ok(Created::Same(model)) } else { Err(ModelExists) });
             }
             sqlx::query(
                 "INSERT INTO models (name, learner, weights, created_ms) VALUES (?, ?, ?, ?)",
@@ -140,7 +143,7 @@ impl Store {
             .bind(name.as_str())
             .bind(artifact.learner())
             .bind(i64::try_from(artifact.layout().weights()).map_err(|_| too_many(&artifact))?)
-            .bind(sql(now.0))
+            .bind(sql(by.at.0))
             .execute(&mut *tx)
             .await?;
             put_artifact(tx, digest, &bytes).await?;
@@ -149,12 +152,12 @@ impl Store {
             )
             .bind(name.as_str())
             .bind(&digest.0[..])
-            .bind(sql(now.0))
+            .bind(sql(by.at.0))
             .execute(&mut *tx)
             .await?;
-            super::audit::model_created(tx, &name, now).await?;
+            super::audit::model_created(tx, &name, by).await?;
             let model = model_named(tx, &name).await?;
-            Ok(Created::New(model.ok_or(sqlx::Error::RowNotFound)?))
+            Ok(Ok(Created::New(model.ok_or(sqlx::Error::RowNotFound)?)))
         })
         .await
     }

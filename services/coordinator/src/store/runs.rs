@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use federation::aggregate::Master;
-use federation::{Artifact, ModelName, Plan, RunId, Timestamp, VersionNumber};
+use federation::{Artifact, ModelName, Plan, RunId, VersionNumber};
 use sqlx::SqliteConnection;
 
+use super::deed::{By, Deed, NotDone, Reply};
 use super::error::{Corrupt, Fault};
 use super::models::{get_artifact, model_named};
 use super::rounds::{Round, live_round};
@@ -130,9 +131,9 @@ impl Store {
     pub(crate) async fn create_run(
         &self,
         new: NewRun,
-        now: Timestamp,
-    ) -> Result<Result<Run, NotStarted>, StoreError> {
-        self.write("create_run", async move |tx: &mut SqliteConnection| {
+        deed: Deed<Run>,
+    ) -> Result<Result<Reply, NotDone<NotStarted>>, StoreError> {
+        self.deed("create_run", deed, async move |tx: &mut SqliteConnection, by: &By| {
             let NewRun { model: name, plan } = new;
             let Some(model) = model_named(tx, &name).await? else {
                 return Ok(Err(NotStarted::UnknownModel));
@@ -153,7 +154,7 @@ impl Store {
             .bind(serde_json::to_string(&PlanBody::from(&plan)).expect("a checked plan's numbers are finite"))
             .bind(plan.reproducible)
             .bind(model.latest.0)
-            .bind(sql(now.0))
+            .bind(sql(by.at.0))
             .fetch_one(&mut *tx)
             .await?;
             let bytes = get_artifact(tx, model.latest_digest).await?;
@@ -163,7 +164,7 @@ impl Store {
                 .bind(Master::of(artifact.weights()).encode())
                 .execute(&mut *tx)
                 .await?;
-            super::audit::run_created(tx, id, now).await?;
+            super::audit::run_created(tx, id, by).await?;
             let id: u64 = int("runs.id", id)?;
             let made = runs_after(tx, id - 1, 1).await?.into_iter().next();
             Ok(Ok(made.ok_or(sqlx::Error::RowNotFound)?))

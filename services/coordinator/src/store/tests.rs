@@ -12,10 +12,11 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::{
-    Created, Fault, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store, StoreError, Which,
+    Created, Fault, ModelExists, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store,
+    StoreError, Which,
 };
 use crate::commit::Uncounted;
-use crate::testing::{World, artifact, enrolment, fleet, plan, update};
+use crate::testing::{World, artifact, done, enrolment, fleet, plan, update};
 
 const NOW: Timestamp = Timestamp(1_000);
 
@@ -98,12 +99,14 @@ async fn a_reopened_file_holds_everything() {
 async fn models_are_made_once() {
     let world = World::new().await;
     let store = &world.core.store;
-    let create =
-        async |text, weights| store.create_model(name(text), artifact(weights), NOW).await.unwrap();
-    let Created::New(made) = create("m", 4).await else { panic!() };
-    assert_eq!(create("m", 4).await, Created::Same(made.clone()));
-    assert_eq!(create("m", 5).await, Created::Exists);
-    assert!(matches!(create("other", 4).await, Created::New(_)), "an artifact may be shared");
+    let create = async |text, weights| {
+        let made = done(NOW, |deed| store.create_model(name(text), artifact(weights), deed));
+        made.await.unwrap()
+    };
+    let Ok(Created::New(made)) = create("m", 4).await else { panic!() };
+    assert_eq!(create("m", 4).await, Ok(Created::Same(made.clone())));
+    assert_eq!(create("m", 5).await, Err(ModelExists));
+    assert!(matches!(create("other", 4).await, Ok(Created::New(_))), "an artifact may be shared");
     assert_eq!(store.model(name("m")).await.unwrap(), Some(made));
     assert_eq!(store.model(name("n")).await.unwrap(), None);
     let listed = store.models("m".to_owned(), 10).await.unwrap();
@@ -126,7 +129,8 @@ async fn a_model_has_one_run_at_a_time() {
     let world = World::new().await;
     let store = &world.core.store;
     let create = async |text: &str| {
-        store.create_run(NewRun { model: name(text), plan: plan(1, 1) }, NOW).await.unwrap()
+        let new = NewRun { model: name(text), plan: plan(1, 1) };
+        done(NOW, |deed| store.create_run(new, deed)).await.unwrap()
     };
     assert_eq!(create("m").await, Err(NotStarted::UnknownModel));
     let run = world.run("m", plan(1, 1)).await;
@@ -277,11 +281,13 @@ async fn a_full_database_refuses_changes_nothing_and_recovers() {
     const WIDE: u32 = 200_000;
     let mut world = World::new().await;
     let nodes = fleet(&world, &["a", "b"]).await;
-    world.core.store.create_model(name("m"), artifact(WIDE), NOW).await.unwrap();
+    let store = &world.core.store;
+    let made = done(NOW, |deed| store.create_model(name("m"), artifact(WIDE), deed)).await;
+    made.unwrap().unwrap();
     let mut wide = plan(2, 1);
     wide.samples_max = limits::SAMPLES_MAX;
     let new = NewRun { model: name("m"), plan: wide };
-    world.core.store.create_run(new, NOW).await.unwrap().unwrap();
+    done(NOW, |deed| store.create_run(new, deed)).await.unwrap().unwrap();
     world.tick().await;
     let order = world.order(&nodes[0]).await;
     let size_mib = u32::try_from(std::fs::metadata(world.file()).unwrap().len() >> 20).unwrap();
@@ -294,8 +300,9 @@ async fn a_full_database_refuses_changes_nothing_and_recovers() {
             let mut fill = artifact(weights);
             let lanes = vec![i8::try_from(i % 100).unwrap(); fill.layout().weights()];
             fill = fill.with_weights(lanes).unwrap();
-            match world.core.store.create_model(model.clone(), fill, NOW).await {
-                Ok(made) => assert!(matches!(made, Created::New(_))),
+            let store = &world.core.store;
+            match done(NOW, |deed| store.create_model(model.clone(), fill, deed)).await {
+                Ok(made) => assert!(matches!(made, Ok(Created::New(_)))),
                 Err(StoreError::Full { .. }) => {
                     assert_eq!(world.core.store.model(model).await.unwrap(), None);
                     break;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers and all")]
 
 mod grpc;
+mod idempotency;
 mod lifecycle;
 mod rest;
 mod support;

@@ -6,11 +6,11 @@ use federation::{Plan, RefusalCode, RoundRef, RunId, Settled};
 
 use crate::orders::Order;
 use crate::store::{Directive, NotDirected, Opening, Run, RunState};
-use crate::testing::{World, fleet, plan, update};
+use crate::testing::{World, done, fleet, plan, update};
 
 async fn direct(world: &World, run: &Run, directive: Directive) -> Result<Run, NotDirected> {
     let now = federation::Clock::wall(&*world.clock);
-    world.core.store.direct_run(run.id, directive, now).await.unwrap()
+    done(now, |deed| world.core.store.direct_run(run.id, directive, deed)).await.unwrap()
 }
 
 #[tokio::test]
