@@ -10,7 +10,8 @@
 //! | `EnrolResponse`, `Enrolled` | [`Answer`] out, [`Reply`] in, of [`federation::NodeId`] |
 //! | `WaitOrderRequest` | [`WaitOrder`] |
 //! | `NodeStatus`, `Capacity` | [`federation::NodeStatus`] |
-//! | `WaitOrderResponse` | ([`Answer`] out, [`Reply`] in, of [`Order`]; what became of the awaited round) |
+//! | `WaitOrderResponse` | ([`Answer`] out, [`Reply`] in, of [`Order`]; what became of the awaited round; the version to hold) |
+//! | `Hold`, `Holding` | [`federation::Hold`], [`federation::Holding`] |
 //! | `FetchVersionRequest` | [`FetchVersion`] |
 //! | `FetchVersionResponse` | [`Answer`] out, [`Reply`] in, of [`VersionPart`] |
 //! | `PushUpdateRequest` | [`UpdatePart`] |
@@ -26,6 +27,7 @@
 
 mod enrol;
 mod evaluation;
+mod hold;
 mod order;
 mod parse;
 mod refusal;

@@ -100,6 +100,32 @@ pub struct WaitOrderRequest {
     /// How the node is doing. Absent: it reports nothing.
     #[prost(message, optional, tag = "4")]
     pub status: ::core::option::Option<NodeStatus>,
+    #[prost(bool, tag = "5")]
+    pub follows: bool,
+    #[prost(message, optional, tag = "6")]
+    pub holding: ::core::option::Option<Holding>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Holding {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub digest: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub promotion: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hold {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub version: u32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub digest: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "5")]
+    pub promotion: u32,
+    #[prost(uint32, tag = "6")]
+    pub samples: u32,
 }
 /// How a node is doing at the time of its question. Runs may ask for any of it; to them, what is absent is not so.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -136,6 +162,8 @@ pub struct WaitOrderResponse {
     /// What became of the round in `awaiting`; unspecified when none was named.
     #[prost(enumeration = "RoundOutcome", tag = "4")]
     pub awaited: i32,
+    #[prost(message, optional, tag = "5")]
+    pub hold: ::core::option::Option<Hold>,
     /// Work, none, or refused; always one of them.
     #[prost(oneof = "wait_order_response::Order", tags = "1, 2, 3")]
     pub order: ::core::option::Option<wait_order_response::Order>,

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
 use federation::{
-    Candidate, Digest, Enrolment, Evaluation, NodeId, NodeStatus, Receipt, RoundRef, Settled,
+    Candidate, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt, RoundRef,
+    Settled,
 };
 use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
@@ -98,6 +99,8 @@ pub struct Asked {
     pub order: Order,
     /// What became of the round the node named.
     pub awaited: Option<Settled>,
+    /// The version to hold, where that is another than the node holds.
+    pub hold: Option<Hold>,
 }
 
 /// A node's way to its coordinator. Connects when it is first used, and again whenever the connection is lost.
@@ -142,7 +145,7 @@ impl Uplink {
         call.parse(call.made(self.client.clone().enrol(request)).await?)
     }
 
-    /// Asks for work and waits for it up to `wait_ms`; says how the node is doing.
+    /// Asks for work and waits for it up to `wait_ms`; says how the node is doing, and which version it holds.
     ///
     /// # Errors
     /// [`UplinkError`] when there is no answer.
@@ -152,13 +155,16 @@ impl Uplink {
         wait_ms: u32,
         awaiting: Option<RoundRef>,
         status: NodeStatus,
+        holding: Option<Holding>,
     ) -> Result<Reply<Asked>, UplinkError> {
         let call = Call { name: "wait for an order", ms: CALL_MS_MAX + u64::from(wait_ms) };
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting, status: Some(status) };
+        let (node, status) = (node.clone(), Some(status));
+        let request = WaitOrder { node, wait_ms, awaiting, status, follows: true, holding };
         let request = v1::WaitOrderRequest::from(request);
         let message = call.made(self.client.clone().wait_order(request)).await?;
-        let (reply, awaited): (Reply<Order>, Option<Settled>) = call.parse(message)?;
-        Ok(reply.map(|order| Asked { order, awaited }))
+        let told: (Reply<Order>, Option<Settled>, Option<Hold>) = call.parse(message)?;
+        let (reply, awaited, hold) = told;
+        Ok(reply.map(|order| Asked { order, awaited, hold }))
     }
 
     /// Fetches the bytes of a version and checks that they are that version's.

@@ -8,6 +8,7 @@ use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalC
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::channels::Desk;
 use crate::commit::{GroupLimits, Queue, Waiting, queue};
 use crate::orders::Board;
 use crate::posted::Posted;
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) payload_room: Arc<Semaphore>,
     /// The orders to be had, as the last tick left them.
     pub(crate) board: Posted<Arc<Board>>,
+    /// What channels wait for, and what nodes should hold.
+    pub(crate) channels: Desk,
     /// Asks for a tick now: something happened that a round waits for.
     pub(crate) wake: Notify,
     /// Cancelled when shutdown begins.
@@ -76,6 +79,7 @@ impl Core {
             groups,
             payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
             board: Posted::new(Arc::new(Board::default())),
+            channels: Desk::new(),
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
@@ -114,6 +118,7 @@ impl Core {
         let answer = self.store.enrol(enrolment, self.clock.wall()).await?;
         Ok(answer.map(|node| {
             let id = node.id.clone();
+            self.channels.enrolled();
             self.presence.admit(node, &*self.clock);
             id
         }))
@@ -134,6 +139,10 @@ impl Core {
             let expected = format!("at most samples, {samples}");
             return Ok(Err(Refusal::new(code, "correct", expected, correct)));
         }
-        self.store.record_evaluation(evaluation, self.clock.wall()).await
+        let answer = self.store.record_evaluation(evaluation, self.clock.wall()).await?;
+        if answer.is_ok() && self.channels.reported() {
+            self.wake.notify_one();
+        }
+        Ok(answer)
     }
 }

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use federation::draw::Standby;
 use federation::pace::Fleet;
-use federation::{Clock, Cohort, NodeId, NodeStatus, Timestamp, eligible, limits};
+use federation::{Clock, Cohort, Digest, Hold, NodeId, NodeStatus, Timestamp, eligible, limits};
 
+use crate::channels::Offers;
 use crate::members::Members;
 use crate::orders::Wanted;
 use crate::store::{Node, Turns};
@@ -44,6 +45,7 @@ struct Known {
     nodes: BTreeMap<NodeId, Present>,
     profiles: BTreeSet<Arc<Profile>>,
     capacities: BTreeSet<Arc<BTreeMap<String, u64>>>,
+    held: BTreeSet<Arc<Digest>>,
     fleet: Fleet,
 }
 
@@ -59,6 +61,8 @@ struct Present {
     profile: Arc<Profile>,
     /// What it reported; nothing of a node that reports nothing.
     status: Option<Box<NodeStatus>>,
+    /// The version it said it holds.
+    holding: Option<Arc<Digest>>,
     /// By the monotonic clock: when it should be heard of again.
     due_ms: u64,
     seen: Timestamp,
@@ -89,6 +93,7 @@ impl Presence {
                 let mut present = Present {
                     profile,
                     status: None,
+                    holding: None,
                     due_ms: 0,
                     seen: Timestamp(seen_ms),
                     turns: count,
@@ -122,6 +127,31 @@ impl Presence {
         if let Some(old) = std::mem::replace(&mut present.status, status) {
             release(capacities, &old.capacity);
         }
+    }
+
+    /// A known node says which version it holds.
+    pub(crate) fn holds(&self, node: &NodeId, version: Option<Digest>) {
+        let mut known = self.lock();
+        let Known { nodes, held, .. } = &mut *known;
+        let Some(present) = nodes.get_mut(node) else { return };
+        let holding = version.map(|version| share(held, Arc::new(version)));
+        if let Some(old) = std::mem::replace(&mut present.holding, holding) {
+            release(held, &old);
+        }
+    }
+
+    /// The version that a node said it holds, if it did since the start.
+    pub(crate) fn holding(&self, node: &NodeId) -> Option<Digest> {
+        self.lock().nodes.get(node).and_then(|present| present.holding.as_deref().copied())
+    }
+
+    /// What a known node should hold.
+    pub(crate) fn hold(&self, node: &NodeId, offers: &Offers) -> Option<Hold> {
+        if offers.is_empty() {
+            return None;
+        }
+        let profile = self.lock().nodes.get(node).map(|present| Arc::clone(&present.profile))?;
+        offers.hold(node, &profile.labels, &profile.learners)
     }
 
     /// A known node was told to stay away for so long.

@@ -86,6 +86,10 @@ name! {
     /// A named lineage of versions.
     ModelName
 }
+name! {
+    /// A movable name on a version of a model.
+    ChannelName
+}
 
 /// One federated training job. Numbered from 1 by the coordinator's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::status::CallError;
 use crate::admission::Announced;
 use crate::core::Core;
-use crate::orders::{Order, Told};
+use crate::orders::{Held, Order, Told};
 
 /// Longest that an update may take to come: 4 MiB over a line of 300 kbit/s.
 const PUSH_TIME_MAX: Duration = Duration::from_secs(120);
@@ -76,19 +76,26 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
-        let WaitOrder { node, wait_ms, awaiting, status } =
+        let WaitOrder { node, wait_ms, awaiting, status, follows, holding } =
             request.into_inner().try_into().map_err(CallError::Malformed)?;
         let wait = Duration::from_millis(wait_ms.into());
-        let told = self.core.wait_order(&node, wait, awaiting, status).await;
-        let told = told.map_err(CallError::Store)?;
-        let (order, awaited) = match told {
-            Err(refusal) => (Err(refusal), None),
-            Ok(Told { order: Order::Train(order), awaited }) => {
-                (Ok(WireOrder::Train(order)), awaited)
-            }
-            Ok(Told { order: Order::Idle(idle), awaited }) => (Ok(WireOrder::Idle(idle)), awaited),
+        let held = match holding {
+            _ if !follows => Held::Apart,
+            None => Held::Nothing,
+            Some(holding) => Held::Version(holding),
         };
-        Ok(Response::new((order, awaited).into()))
+        let told = self.core.wait_order(&node, wait, awaiting, status, held).await;
+        let answer = match told.map_err(CallError::Store)? {
+            Err(refusal) => (Err(refusal), None, None),
+            Ok(Told { order, awaited, hold }) => {
+                let order = match order {
+                    Order::Train(order) => WireOrder::Train(order),
+                    Order::Idle(idle) => WireOrder::Idle(idle),
+                };
+                (Ok(order), awaited, hold)
+            }
+        };
+        Ok(Response::new(answer.into()))
     }
 
     type FetchVersionStream =

@@ -5,6 +5,7 @@
 
 mod body;
 mod caller;
+mod channels;
 mod guard;
 mod health;
 mod models;
@@ -15,6 +16,7 @@ mod problem;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -46,9 +48,12 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/v1/models", get(models::list).post(models::create))
         .route("/v1/models/{name}", get(models::show))
-        .route("/v1/models/{name}/versions", get(models::versions))
+        .route("/v1/models/{name}/versions", get(models::versions).post(versions::import))
         .route("/v1/models/{name}/versions/{version}", get(models::version))
         .route("/v1/models/{name}/versions/{version}/artifact", get(models::artifact))
+        .route("/v1/models/{name}/versions/{version}/evaluations/summary", get(versions::summary))
+        .route("/v1/models/{name}/compare", get(versions::comparison))
+        .merge(channel_routes())
         .route("/v1/runs", get(runs::list).post(runs::create))
         .route("/v1/runs/{id}", get(runs::show))
         .route("/v1/runs/{id}/rounds", get(runs::rounds))
@@ -64,6 +69,19 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn(guard::in_span))
         .with_state(core)
+}
+
+fn channel_routes() -> Router<Arc<Core>> {
+    let channel = |rest: &str| format!("/v1/models/{{name}}/channels/{{channel}}{rest}");
+    Router::new()
+        .route("/v1/models/{name}/channels", get(channels::list).post(channels::create))
+        .route(&channel(""), get(channels::show).put(channels::set_up))
+        .route(&channel("/history"), get(channels::history))
+        .route(&channel("/promote"), post(channels::promote))
+        .route(&channel("/rollback"), post(channels::roll_back))
+        .route(&channel("/pin"), post(channels::pin))
+        .route(&channel("/unpin"), post(channels::unpin))
+        .route(&channel("/approve"), post(channels::approve))
 }
 
 async fn no_route(uri: Uri) -> Problem {

@@ -58,16 +58,16 @@ pub(super) struct VersionBody {
     optimizer_digest: Option<String>,
     plan_digest: Option<String>,
     audit_head: Option<String>,
-    evaluation: Option<EvaluationBody>,
+    pub(super) evaluation: Option<EvaluationBody>,
     created_at_ms: u64,
 }
 
 /// What nodes report about a version, on samples they hold out.
 #[derive(Debug, Serialize)]
 pub(super) struct EvaluationBody {
-    nodes: u64,
-    samples: u64,
-    correct: u64,
+    pub(super) nodes: u64,
+    pub(super) samples: u64,
+    pub(super) correct: u64,
 }
 
 /// `POST /v1/models`. The same name with the same artifact is the same model.
@@ -127,7 +127,7 @@ pub(super) async fn versions(
     Ok(Json(query.page(versions, |version| version.number.to_string(), show_version)))
 }
 
-/// `GET /v1/models/{name}/versions/{n|latest}`.
+/// `GET /v1/models/{name}/versions/{n|latest|channel}`.
 pub(super) async fn version(
     State(core): State<Arc<Core>>,
     Params((name, version)): Params<(String, String)>,
@@ -135,7 +135,7 @@ pub(super) async fn version(
     Ok(Json(show_version(find_version(&core, &name, &version).await?.0)))
 }
 
-/// `GET /v1/models/{name}/versions/{n|latest}/artifact`: the bytes, whose SHA-256 is the ETag.
+/// `GET /v1/models/{name}/versions/{n|latest|channel}/artifact`: the bytes, whose SHA-256 is the ETag.
 pub(super) async fn artifact(
     State(core): State<Arc<Core>>,
     Params((name, version)): Params<(String, String)>,
@@ -144,7 +144,7 @@ pub(super) async fn artifact(
     let (version, which) = find_version(&core, &name, &version).await?;
     let cache_control = match which {
         Which::Number(_) => "public, max-age=31536000, immutable",
-        Which::Latest => "no-cache",
+        Which::Latest | Which::Channel(_) => "no-cache",
     };
     let etag = format!("\"{}\"", version.digest);
     let place = format!("/v1/models/{}/versions/{}/artifact", version.model, version.number);
@@ -160,13 +160,21 @@ pub(super) async fn artifact(
     Ok((about, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
-async fn find_version(core: &Core, name: &str, text: &str) -> Result<(Version, Which), Problem> {
+/// The version of a path: a number, `latest`, or the name of a channel.
+pub(super) async fn find_version(
+    core: &Core,
+    name: &str,
+    text: &str,
+) -> Result<(Version, Which), Problem> {
     let name = parse_name(name)?;
     let which = match text {
         "latest" => Which::Latest,
-        number => Which::Number(number.parse().map_err(|_| no_version())?),
+        number if number.starts_with(|first: char| first.is_ascii_digit()) => {
+            Which::Number(number.parse().map_err(|_| no_version())?)
+        }
+        channel => Which::Channel(channel.parse().map_err(|_| no_version())?),
     };
-    match core.store.version(name.clone(), which).await? {
+    match core.store.version(name.clone(), which.clone()).await? {
         Some(version) => Ok((version, which)),
         None if core.store.model(name).await?.is_none() => Err(no_model()),
         None => Err(no_version()),
@@ -180,11 +188,13 @@ fn holds(headers: &HeaderMap, etag: &str) -> bool {
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-fn parse_name(text: &str) -> Result<ModelName, Problem> {
+/// A model's name in a path: one that is none names nothing.
+pub(super) fn parse_name(text: &str) -> Result<ModelName, Problem> {
     text.parse().map_err(|_| no_model())
 }
 
-fn no_model() -> Problem {
+/// No such model.
+pub(super) fn no_model() -> Problem {
     Problem::new(Code::ModelNotFound, "no model has this name")
 }
 
@@ -204,7 +214,8 @@ fn show_model(model: Model) -> ModelBody {
     }
 }
 
-fn show_version(version: Version) -> VersionBody {
+/// A version's shape.
+pub(super) fn show_version(version: Version) -> VersionBody {
     let Version { model, number, digest, parent, made_by, .. } = version;
     let (run_id, round, totals) = match made_by {
         Some((run, round, totals)) => (Some(run.0), Some(round), totals),

@@ -27,6 +27,8 @@ pub(super) struct NodeBody {
     /// How it said it was when it last asked for work; null before it was heard of since the
     /// coordinator's start.
     status: Option<StatusBody>,
+    /// Digest of the version it said it holds; null before it said so since the coordinator's start.
+    holding: Option<String>,
 }
 
 /// How a node is, as it says; null for what it does not say.
@@ -53,6 +55,7 @@ pub(super) async fn list(
             seen_at_ms: seen.as_ref().map_or(seen_ms, |(seen, _)| seen.0.max(seen_ms)),
             turns: turns.count,
             status: seen.map(|(_, status)| show_status(status)),
+            holding: core.presence.holding(&id).map(|digest| digest.to_string()),
             id: id.to_string(),
             public_key: hex::encode(public_key),
             labels,

@@ -6,9 +6,12 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use federation::PlanProblem;
+use federation::limits::CHANNELS_MAX;
 use serde::Serialize;
 
-use crate::store::{ModelExists, NotDirected, NotDone, NotStarted, StoreError};
+use crate::store::{
+    ModelExists, NotDirected, NotDone, NotImported, NotMoved, NotStarted, StoreError,
+};
 
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,30 @@ pub(crate) enum Code {
     ModelBusy,
     /// The run ended before.
     RunOver,
+    /// The model has a channel of this name.
+    ChannelExists,
+    /// The model has as many channels as it can have.
+    TooManyChannels,
+    /// The channel is pinned.
+    ChannelPinned,
+    /// The channel's guard turned the version back before.
+    VersionBad,
+    /// A promotion is on its way.
+    PromotionRunning,
+    /// The channel has no version before the one it has.
+    NothingToRollBack,
+    /// No promotion waits for approval.
+    ApprovalNotAsked,
+    /// The guard cannot be read.
+    InvalidGuard,
+    /// The steps do not ascend to the whole.
+    InvalidSteps,
+    /// The selector cannot be read.
+    InvalidSelector,
+    /// The artifact is of another learner or layout than the model.
+    OtherModel,
+    /// No such channel.
+    ChannelNotFound,
     /// No such model.
     ModelNotFound,
     /// No such version.
@@ -140,6 +167,22 @@ impl Code {
             Self::ModelExists => (S::CONFLICT, "model_exists", "Model exists"),
             Self::ModelBusy => (S::CONFLICT, "model_busy", "Model busy"),
             Self::RunOver => (S::CONFLICT, "run_over", "Run over"),
+            Self::ChannelExists => (S::CONFLICT, "channel_exists", "Channel exists"),
+            Self::TooManyChannels => (S::CONFLICT, "too_many_channels", "Too many channels"),
+            Self::ChannelPinned => (S::CONFLICT, "channel_pinned", "Channel pinned"),
+            Self::VersionBad => (S::CONFLICT, "version_bad", "Version bad"),
+            Self::PromotionRunning => (S::CONFLICT, "promotion_running", "Promotion running"),
+            Self::NothingToRollBack => {
+                (S::CONFLICT, "nothing_to_roll_back", "Nothing to roll back")
+            }
+            Self::ApprovalNotAsked => (S::CONFLICT, "approval_not_asked", "Approval not asked"),
+            Self::InvalidGuard => (S::UNPROCESSABLE_ENTITY, "invalid_guard", "Invalid guard"),
+            Self::InvalidSteps => (S::UNPROCESSABLE_ENTITY, "invalid_steps", "Invalid steps"),
+            Self::InvalidSelector => {
+                (S::UNPROCESSABLE_ENTITY, "invalid_selector", "Invalid selector")
+            }
+            Self::OtherModel => (S::UNPROCESSABLE_ENTITY, "other_model", "Other model"),
+            Self::ChannelNotFound => (S::NOT_FOUND, "channel_not_found", "Channel not found"),
             Self::ModelNotFound => (S::NOT_FOUND, "model_not_found", "Model not found"),
             Self::VersionNotFound => (S::NOT_FOUND, "version_not_found", "Version not found"),
             Self::RunNotFound => (S::NOT_FOUND, "run_not_found", "Run not found"),
@@ -253,6 +296,64 @@ impl From<NotDirected> for Problem {
             NotDirected::UnknownRun => Self::new(Code::RunNotFound, "no run has this number"),
             NotDirected::RunOver(state) => {
                 Self::new(Code::RunOver, format!("the run is over: it is {state}"))
+            }
+        }
+    }
+}
+
+impl From<NotMoved> for Problem {
+    fn from(reason: NotMoved) -> Self {
+        match reason {
+            NotMoved::UnknownModel => Self::new(Code::ModelNotFound, "no model has this name"),
+            NotMoved::UnknownChannel => {
+                Self::new(Code::ChannelNotFound, "the model has no channel of this name")
+            }
+            NotMoved::UnknownVersion => {
+                Self::new(Code::VersionNotFound, "the model has no such version")
+            }
+            NotMoved::Exists => Self::new(
+                Code::ChannelExists,
+                "the model has a channel of this name; PUT changes it",
+            ),
+            NotMoved::TooMany => {
+                let detail = format!("a model has at most {CHANNELS_MAX} channels");
+                Self::new(Code::TooManyChannels, detail)
+            }
+            NotMoved::Pinned => Self::new(
+                Code::ChannelPinned,
+                "the channel is pinned to its version; unpin it first",
+            ),
+            NotMoved::Bad(version) => {
+                let detail = format!(
+                    "the channel's guard turned version {version} back; to bring it all the same, say `force`: true"
+                );
+                Self::new(Code::VersionBad, detail)
+            }
+            NotMoved::Running(promotion) => {
+                let detail = format!(
+                    "promotion {promotion} is on its way; wait for it, roll it back, or say `force`: true"
+                );
+                Self::new(Code::PromotionRunning, detail)
+            }
+            NotMoved::NothingBehind => {
+                Self::new(Code::NothingToRollBack, "the channel had no version before this one")
+            }
+            NotMoved::NotAsked => {
+                let detail = "no promotion waits for approval, or another one than the one named";
+                Self::new(Code::ApprovalNotAsked, detail)
+            }
+        }
+    }
+}
+
+impl From<NotImported> for Problem {
+    fn from(reason: NotImported) -> Self {
+        match reason {
+            NotImported::UnknownModel => NotStarted::UnknownModel.into(),
+            NotImported::ModelBusy(run) => NotStarted::ModelBusy(run).into(),
+            NotImported::OtherModel => {
+                let detail = "the artifact's learner or layout is not the model's";
+                Self::new(Code::OtherModel, detail)
             }
         }
     }

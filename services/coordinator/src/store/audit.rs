@@ -25,6 +25,8 @@ const OPERATOR: &str = "operator";
 pub(crate) const ROUND_OPENED: &str = "round.opened";
 /// A model was made, with its first version. See [`version_published`].
 pub(crate) const MODEL_CREATED: &str = "model.created";
+/// A version was brought by somebody. See [`version_published`].
+pub(crate) const VERSION_IMPORTED: &str = "version.imported";
 /// A version was published.
 pub(crate) const VERSION_PUBLISHED: &str = "version.published";
 
@@ -58,6 +60,16 @@ pub(super) async fn version_published(
     now: Timestamp,
 ) -> Result<(), Fault> {
     version(tx, COORDINATOR, VERSION_PUBLISHED, model, number, now).await
+}
+
+/// A version was brought by somebody: it is in its table.
+pub(super) async fn version_imported(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    number: VersionNumber,
+    by: &By,
+) -> Result<(), Fault> {
+    version(tx, &by.actor, VERSION_IMPORTED, model, number, by.at).await
 }
 
 /// A round was opened with this cohort.

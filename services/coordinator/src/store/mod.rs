@@ -5,17 +5,21 @@
 //! This file is the door; one file per group of tables stands behind it.
 
 mod audit;
+mod channels;
 mod deed;
 mod error;
 mod evaluations;
 mod events;
 mod groups;
+mod imports;
 mod ledger;
 mod lifecycle;
 mod lineage;
 mod models;
+mod moves;
 mod nodes;
 mod progress;
+mod promotions;
 mod rounds;
 mod row;
 mod runs;
@@ -40,17 +44,22 @@ use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
 
-pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
+pub(crate) use self::audit::{
+    MODEL_CREATED, ROUND_OPENED, VERSION_IMPORTED, VERSION_PUBLISHED, of_cohort, subject,
+};
+pub(crate) use self::channels::{Channel, Promotion, Setup, Standing};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
 pub(crate) use self::groups::{Counting, Offer, Tally};
+pub(crate) use self::imports::{Imported, NotImported};
 pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
 pub(crate) use self::lifecycle::{Directive, NotDirected};
 pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
 pub(crate) use self::nodes::{Node, Turns};
 pub(crate) use self::progress::{Live, LiveRound};
+pub(crate) use self::promotions::{Move, NewChannel, NotMoved};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
 #[cfg(test)]
 pub(crate) use self::runs::RunState;

@@ -82,9 +82,16 @@ impl Site {
     }
 
     pub(crate) async fn wait(&mut self, node: &NodeId, wait_ms: u32) -> Order {
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status: None };
+        let request = WaitOrder {
+            node: node.clone(),
+            wait_ms,
+            awaiting: None,
+            status: None,
+            follows: false,
+            holding: None,
+        };
         let response = self.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
-        let (reply, _) = response.into_inner().try_into().unwrap();
+        let (reply, _, _) = response.into_inner().try_into().unwrap();
         let reply: Reply<Order> = reply;
         reply.unwrap()
     }
