@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_input;
+mod bad_model;
 mod crash;
 mod demo;
 mod full;

@@ -177,10 +177,12 @@ impl Channels {
         if guard.is_none() && newest.state == State::Done {
             return Ok(false);
         }
-        let mut in_step = u64::MAX;
+        let before = setup.steps.before(newest.percent);
+        let (mut in_step, mut added) = (u64::MAX, u64::MAX);
         if let Some(guard) = guard {
             tally.read(standing, offers, store).await?;
-            let short = tally.evidence(newest.percent).nodes < u64::from(guard.nodes());
+            let fresh = tally.nodes(before, newest.percent);
+            let short = fresh < u64::from(guard.nodes());
             tally.set_waits_for_count(short);
             if short {
                 let old = members.as_ref().is_none_or(|members| members.is_old(desk, clock));
@@ -188,8 +190,10 @@ impl Channels {
                     *members = Some(Members::count(offers, desk, store, clock).await?);
                 }
                 let place = offers.place_of(&channel.model, &channel.name);
-                let count = members.as_ref().zip(place).map(|(all, at)| all.of(at, newest.percent));
-                in_step = count.unwrap_or(u64::MAX);
+                if let Some((all, at)) = members.as_ref().zip(place) {
+                    in_step = all.of(at, newest.percent);
+                    added = in_step - all.of(at, before);
+                }
             }
         }
         let evidence = tally.evidence(newest.percent);
@@ -201,6 +205,8 @@ impl Channels {
             percent: newest.percent,
             evidence,
             members: in_step,
+            fresh: tally.nodes(before, newest.percent),
+            added,
         });
         if decision == Decision::Wait {
             return Ok(false);

@@ -62,6 +62,12 @@ impl Steps {
         self.0.iter().copied().find(|&step| step > percent)
     }
 
+    /// The last step before one of `percent`; 0 when there is none.
+    #[must_use]
+    pub fn before(&self, percent: u8) -> u8 {
+        self.0.iter().rev().copied().find(|&step| step < percent).unwrap_or(0)
+    }
+
     /// The first step.
     #[must_use]
     pub fn first(&self) -> u8 {
@@ -171,6 +177,10 @@ pub struct Rollout<'a> {
     pub evidence: Evidence,
     /// How many nodes the step has.
     pub members: u64,
+    /// Of those that reported, how many the step added to the one before.
+    pub fresh: u64,
+    /// How many nodes the step added.
+    pub added: u64,
 }
 
 /// What to do about a promotion.
@@ -188,18 +198,23 @@ pub enum Decision {
 
 /// What to do about a promotion.
 ///
-/// The guard decides once as many nodes of the step reported as it asks for, or all of them where the step has fewer. A
-/// step without nodes decides nothing and is passed; the guard goes on watching after the last step.
+/// The guard turns a version back once as many nodes of the step reported as it asks for, or all of them where the step
+/// has fewer; it lets it go on once as many of those did that the step added, or all of them. So no step is passed on what
+/// the one before it said. A step that adds no nodes is passed. The guard goes on watching after the last step.
 #[must_use]
 pub fn decide(rollout: &Rollout<'_>) -> Decision {
-    let Rollout { state, watched, guard, steps, percent, evidence, members } = *rollout;
-    let good = match guard {
-        Some(guard) if watched => guard.judge(evidence, members),
-        _ => Some(true),
+    let Rollout { state, watched, guard, steps, percent, evidence, members, fresh, added } =
+        *rollout;
+    let (good, enough) = match guard {
+        Some(guard) if watched => {
+            let needed = u64::from(guard.nodes()).min(added);
+            (guard.judge(evidence, members), fresh >= needed)
+        }
+        _ => (Some(true), true),
     };
     match (state, good) {
         (State::Rolling | State::Done, Some(false)) => Decision::Trip,
-        (State::Rolling, Some(true)) => {
+        (State::Rolling, Some(true)) if enough => {
             steps.after(percent).map_or(Decision::Done, Decision::Advance)
         }
         _ => Decision::Wait,

@@ -88,6 +88,11 @@ impl Tally {
         self.places[at].add(report);
     }
 
+    /// How many nodes from `before` to below `percent` reported.
+    pub(super) fn nodes(&self, before: u8, percent: u8) -> u64 {
+        self.evidence(percent).nodes - self.evidence(before).nodes
+    }
+
     /// What the nodes below `percent` report.
     pub(super) fn evidence(&self, percent: u8) -> Evidence {
         let mut evidence = Evidence::default();

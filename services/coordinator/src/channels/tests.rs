@@ -186,35 +186,33 @@ async fn a_version_goes_from_step_to_step_as_its_guard_is_met() {
     let nodes = fleet(&world, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     world.channel("stable", 1, setup("accuracy >= 0.5 over 3 nodes", &[10, 50, 100])).await;
     world.promote("stable", 2).await.unwrap();
-    let mut reached = 0;
+    let mut reached: Vec<&NodeId> = Vec::new();
     for percent in [10_u8, 50, 100] {
         let stands = world.stands("stable").await;
         assert_eq!((stands.newest.state, stands.newest.percent), (State::Rolling, percent));
         let versions = world.held(&nodes).await;
-        let inside: Vec<_> = nodes.iter().zip(&versions).filter(|(_, at)| **at == 2).collect();
-        assert!(inside.len() > reached, "{percent} %: {versions:?}");
-        reached = inside.len();
-        // Nodes out of the step do not count, whatever they say of the version.
+        let inside: Vec<_> =
+            nodes.iter().zip(&versions).filter(|(_, at)| **at == 2).map(|(node, _)| node).collect();
+        let added: Vec<_> = inside.iter().filter(|node| !reached.contains(node)).collect();
+        assert!(added.len() > 3 && reached.len() + added.len() == inside.len(), "{versions:?}");
+        // Nodes out of the step do not count, whatever they say of the version; nor do those of the step before.
         let digest = stands.newest.digest;
-        for (node, _) in nodes.iter().zip(&versions).filter(|(_, at)| **at == 1) {
+        let outside = nodes.iter().filter(|node| !inside.contains(node)).map(|node| (node, 0));
+        for (node, correct) in outside.chain(reached.iter().map(|node| (*node, 10))) {
             let (node, model) = (node.clone(), model());
-            let evaluation = Evaluation { node, model, version: digest, samples: 10, correct: 0 };
+            let evaluation = Evaluation { node, model, version: digest, samples: 10, correct };
             world.core.record(evaluation).await.unwrap().unwrap();
         }
-        world.tick().await;
-        let mut reports = 0;
-        while world.stands("stable").await.newest.percent == percent
-            && world.stands("stable").await.newest.state == State::Rolling
-        {
+        for node in &added[..3] {
+            let stands = world.stands("stable").await.newest;
+            assert_eq!((stands.state, stands.percent), (State::Rolling, percent));
             // The same node again is no other node.
-            for _ in 0..2 {
-                world.report(inside[reports].0, 9).await;
-            }
-            reports += 1;
+            world.report(node, 9).await;
+            world.report(node, 9).await;
         }
-        assert!(reports <= 3, "at {percent} %");
+        reached = inside;
     }
-    assert_eq!(reached, 40);
+    assert_eq!(reached.len(), 40);
     let stands = world.stands("stable").await;
     assert_eq!((stands.newest.state, stands.good.version.0), (State::Done, 2));
     assert_eq!(world.held(&nodes).await, vec![2; 40]);
@@ -335,7 +333,8 @@ async fn a_small_step_is_decided_by_all_its_nodes_and_an_empty_one_is_passed() {
     let mut world = World::new().await;
     world.model(2).await;
     world.channel("stable", 1, setup("accuracy >= 0.5 over 50 nodes", &[1, 100])).await;
-    let mut nodes = fleet(&world, &["a", "b"]).await;
+    // Neither has the one place of a hundred that the first step holds.
+    let mut nodes = fleet(&world, &["a", "d"]).await;
     world.advance(1_000);
     world.promote("stable", 2).await.unwrap();
     let stands = world.stands("stable").await;

@@ -118,7 +118,11 @@ async fn models_are_made_once() {
         (Which::Number(2), false),
         (Which::Number(0), false),
     ] {
-        assert_eq!(store.version(name("m"), which).await.unwrap().is_some(), found, "{which:?}");
+        assert_eq!(
+            store.version(name("m"), which.clone()).await.unwrap().is_some(),
+            found,
+            "{which:?}"
+        );
     }
     assert_eq!(store.version(name("n"), Which::Latest).await.unwrap(), None);
     assert_eq!(store.versions(name("n"), 0, 10).await.unwrap(), None);

@@ -172,7 +172,14 @@ async fn a_node_is_drawn_when_it_reports_what_the_run_asks() {
     });
     site.make_run("m", plan).await;
     let mut ask = async |node: &NodeId, status: Option<NodeStatus>, wait_ms| {
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status, follows: false, holding: None };
+        let request = WaitOrder {
+            node: node.clone(),
+            wait_ms,
+            awaiting: None,
+            status,
+            follows: false,
+            holding: None,
+        };
         let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
         let (reply, _, _): (Reply<Order>, _, _) = response.into_inner().try_into().unwrap();
         reply.unwrap()
@@ -252,7 +259,14 @@ async fn other_refusals() {
     assert_eq!(fetch(&mut site, &stranger, orders[0].base).await.unwrap_err(), "unknown_node");
     assert_eq!(fetch(&mut site, &nodes[0], Digest::of(b"x")).await.unwrap_err(), "unknown_version");
 
-    let request = WaitOrder { node: stranger, wait_ms: 0, awaiting: None, status: None, follows: false, holding: None };
+    let request = WaitOrder {
+        node: stranger,
+        wait_ms: 0,
+        awaiting: None,
+        status: None,
+        follows: false,
+        holding: None,
+    };
     let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
     let (reply, awaited, _): (Reply<Order>, _, _) = response.into_inner().try_into().unwrap();
     assert_eq!((reply.unwrap_err().code.as_str(), awaited), ("unknown_node", None));

@@ -117,8 +117,17 @@ fn decisions() {
         (State::Superseded, 1, bad, w),
     ] {
         let guard = Some(guard("accuracy >= 0.5 over 10 nodes"));
-        let rollout =
-            Rollout { state, watched: true, guard, steps: &steps, percent, evidence, members: 99 };
+        let rollout = Rollout {
+            state,
+            watched: true,
+            guard,
+            steps: &steps,
+            percent,
+            evidence,
+            members: 99,
+            fresh: 10,
+            added: 99,
+        };
         assert_eq!(decide(&rollout), expected, "{state} at {percent} with {evidence:?}");
         // Nobody watches: what nodes report decides nothing.
         let unwatched = [Rollout { watched: false, ..rollout }, Rollout { guard: None, ..rollout }];
@@ -133,6 +142,29 @@ fn decisions() {
 }
 
 #[test]
+fn a_step_goes_on_by_the_word_of_the_nodes_it_added_but_is_turned_back_by_all() {
+    let steps = Steps::default();
+    let guard = Some(guard("accuracy >= 0.5 over 10 nodes"));
+    let (good, bad) = (evidence(12, 120, 60), evidence(12, 120, 59));
+    let (a, t, w) = (Decision::Advance(50), Decision::Trip, Decision::Wait);
+    for (evidence, fresh, added, expected) in [
+        (good, 9, 90, w),
+        (good, 10, 90, a),
+        (good, 0, 0, a),
+        (good, 3, 4, w),
+        (good, 4, 4, a),
+        (bad, 0, 90, t),
+        (bad, 10, 90, t),
+    ] {
+        let state = State::Rolling;
+        let (watched, steps, percent, members) = (true, &steps, 10, 100);
+        let rollout =
+            Rollout { state, watched, guard, steps, percent, evidence, members, fresh, added };
+        assert_eq!(decide(&rollout), expected, "{fresh} of {added}");
+    }
+}
+
+#[test]
 fn steps_ascend_to_the_whole() {
     for good in [&[100][..], &[1, 100], &[1, 2, 3, 100]] {
         assert_eq!(Steps::new(good.to_vec()).unwrap().percents(), good);
@@ -143,6 +175,7 @@ fn steps_ascend_to_the_whole() {
     }
     let steps = Steps::default();
     assert_eq!((steps.first(), steps.after(1), steps.after(100)), (1, Some(10), None));
+    assert_eq!((steps.before(1), steps.before(10), steps.before(60)), (0, 1, 50));
 }
 
 #[test]
@@ -216,7 +249,7 @@ proptest! {
         for (nodes, correct) in reports {
             let evidence = evidence(nodes, nodes * 10, nodes * correct);
             let rollout =
-                Rollout { state, watched: true, guard, steps: &percents, percent, evidence, members: 20 };
+                Rollout { state, watched: true, guard, steps: &percents, percent, evidence, members: 20, fresh: nodes, added: 20 };
             let decision = decide(&rollout);
             prop_assert!(decision != Decision::Trip || (nodes >= 3 && correct < 5));
             trips += u32::from(decision == Decision::Trip);
