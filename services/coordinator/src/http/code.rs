@@ -72,6 +72,8 @@ codes! {
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY "idempotency_key_reused" "Idempotency key reused",
     /// A request with the same `Idempotency-Key` is being carried out.
     IdempotencyKeyInUse = CONFLICT "idempotency_key_in_use" "Idempotency key in use",
+    /// The `Last-Event-ID` is none.
+    InvalidEventId = BAD_REQUEST "invalid_event_id" "Invalid event id",
     /// The name is none.
     InvalidName = UNPROCESSABLE_ENTITY "invalid_name" "Invalid name",
     /// The artifact is none.

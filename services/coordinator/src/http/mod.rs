@@ -9,6 +9,7 @@ mod answers;
 mod body;
 mod caller;
 mod code;
+mod events;
 mod guard;
 mod health;
 mod models;
@@ -63,6 +64,7 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
         .routes(routes!(runs::resume))
         .routes(routes!(runs::cancel))
         .routes(routes!(nodes::list))
+        .routes(routes!(events::events))
 }
 
 /// The routes, and what every request passes.

@@ -12,9 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::problem::{Code, Problem};
 
 /// Items of a page, where the request does not say.
-const LIMIT_DEFAULT: u32 = 100;
+pub(super) const LIMIT_DEFAULT: u32 = 100;
 /// Most items of a page.
-const LIMIT_MAX: u32 = 1_000;
+pub(super) const LIMIT_MAX: u32 = 1_000;
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,11 +63,7 @@ impl<F: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for PageQuery<F> {
         let (page, filter): (Vec<_>, Vec<_>) =
             whole.split('&').filter(|pair| !pair.is_empty()).partition(of_page);
         let PageParams { limit, cursor } = parse(&page)?;
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(invalid(format!("limit should be 1 to {LIMIT_MAX}, got {limit}")));
-        }
-        Ok(Self { limit, cursor, filter: parse(&filter)? })
+        Self::new(limit.unwrap_or(LIMIT_DEFAULT), cursor, parse(&filter)?)
     }
 }
 
@@ -86,6 +82,14 @@ pub(super) fn invalid(detail: impl Into<String>) -> Problem {
 }
 
 impl<F> PageQuery<F> {
+    /// The page of at most `limit` items that begins at `cursor`.
+    pub(super) fn new(limit: u32, cursor: Option<String>, filter: F) -> Result<Self, Problem> {
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(invalid(format!("limit should be 1 to {LIMIT_MAX}, got {limit}")));
+        }
+        Ok(Self { limit, cursor, filter })
+    }
+
     /// How many items to read: one more than the page holds, to see whether another page follows.
     pub(super) fn read(&self) -> u32 {
         self.limit + 1
