@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use crate::config::{Args, Config, ConfigError, Effect, SETTINGS};
+use crate::config::{Args, Config, ConfigError, Effect, Loaded, SETTINGS};
 use crate::server::Tuning;
 use crate::shutdown::Hangups;
 use crate::telemetry::LogFilter;
@@ -10,14 +10,10 @@ use crate::telemetry::LogFilter;
 /// Everything that a reload touches.
 #[derive(Debug)]
 pub struct Reloader {
-    /// What the command line and the environment said at the start, and which file to read.
-    pub args: Args,
-    /// The configuration in use.
-    pub config: Config,
-    /// The coordinator.
-    pub tuning: Tuning,
-    /// The log.
-    pub log: LogFilter,
+    args: Args,
+    config: Config,
+    tuning: Tuning,
+    log: LogFilter,
 }
 
 /// A setting whose value is another in the file now.
@@ -30,6 +26,17 @@ struct Change {
 }
 
 impl Reloader {
+    /// A reloader of what was loaded from `args`, for a coordinator that runs by it.
+    #[must_use]
+    pub fn new(args: Args, loaded: Loaded, tuning: Tuning, log: LogFilter) -> Self {
+        // A file that was there must be there again: without it, all it says would fall back to the default.
+        let args = match loaded.file {
+            Some(file) => args.with_file(file),
+            None => args,
+        };
+        Self { args, config: loaded.config, tuning, log }
+    }
+
     /// Reloads at every SIGHUP. Does not end.
     pub async fn run(mut self, mut hangups: Hangups) -> Infallible {
         loop {

@@ -80,6 +80,12 @@ impl Args {
         Self { config: Some(file), print_config: false, json: false, said: Said(Vec::new()) }
     }
 
+    /// The same, with a file that must be there.
+    #[must_use]
+    pub(crate) fn with_file(self, file: PathBuf) -> Self {
+        Self { config: Some(file), ..self }
+    }
+
     /// What is to be done with the configuration.
     #[must_use]
     pub fn wish(&self) -> Wish {

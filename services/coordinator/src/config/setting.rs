@@ -222,9 +222,10 @@ impl Kind for bool {
         "true or false".to_owned()
     }
     fn read(text: &OsStr) -> Option<Self> {
-        match text.to_str()?.trim() {
-            "true" | "1" | "yes" | "on" => Some(true),
-            "false" | "0" | "no" | "off" => Some(false),
+        // The words that clap has, because nodes share variables with us.
+        match text.to_str()?.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
             _ => None,
         }
     }

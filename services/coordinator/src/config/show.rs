@@ -75,12 +75,13 @@ pub fn default_file() -> String {
     let mut text = String::from(
         "# Settings of `muster serve`. Each stands here with its default, commented out: remove the `#` before a line to\n\
          # change it. A variable counts before this file, a flag before a variable. `muster serve --print-config` shows\n\
-         # what comes of it, `muster config check` what is wrong with it. On SIGHUP the file is read again. Paths are\n\
-         # relative to the working directory.\n\n",
+         # what comes of it, `muster config check` what is wrong with it. On SIGHUP the file is read again, and\n\
+         # what reloads changes. Paths are relative to the working directory.\n\n",
     );
     let default = Config::default();
     by_table(&mut text, |text, _, setting| {
-        comment(text, &setting.explained());
+        comment(text, &format!("{}.", setting.about()));
+        comment(text, &setting.details());
         let key = setting.table_and_key().1;
         let value = setting.value(&default).map_or_else(|| "\"\"".to_owned(), |v| v.to_string());
         let _ = writeln!(text, "#{key} = {value}\n");
@@ -89,18 +90,16 @@ pub fn default_file() -> String {
 }
 
 impl Setting {
-    /// What it is, from where to where it goes, when a change counts, and how else it is given.
-    fn explained(&self) -> String {
-        let mut text = format!("{}.", self.about());
-        if let Some(range) = &self.range {
-            let _ = write!(text, " {} to {}.", range.start(), range.end());
-        }
-        text.push_str(match self.effect {
-            Effect::Reload => " Changes at a reload.",
-            Effect::Restart => " Changes at a restart.",
-        });
-        let _ = write!(text, " {}, {}", self.variable(), self.flag());
-        text
+    /// From where to where it goes, when a change counts, and how else it is given.
+    fn details(&self) -> String {
+        let range = self.range.as_ref();
+        let range = range.map(|range| format!("{} to {}; ", range.start(), range.end()));
+        let changes = match self.effect {
+            Effect::Reload => "reloads",
+            Effect::Restart => "needs a restart",
+        };
+        let (variable, flag) = (self.variable(), self.flag());
+        format!("{}{changes}; {variable}, {flag}", range.unwrap_or_default())
     }
 
     /// Its row in the README's table.
