@@ -37,6 +37,15 @@ pub struct Args {
         default_value = "127.0.0.1:7401"
     )]
     pub grpc_listen: String,
+    /// File of the certificate that both doors show, in PEM, followed by those that vouch for it; read again on SIGHUP
+    #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// File of the certificate's private key, in PEM
+    #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Let other machines in although connections are not encrypted or anybody may ask
+    #[arg(long, env = "MUSTER_INSECURE")]
+    pub insecure: bool,
     /// How log lines look on standard error: `text` or `json`
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: String,
@@ -94,6 +103,12 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// Where gRPC listens; port 0 for any free one.
     pub grpc_listen: SocketAddr,
+    /// The certificate that both doors show and those that vouch for it, in PEM; `None` for no TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Whether other machines are let in without TLS or tokens.
+    pub insecure: bool,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged.
@@ -142,7 +157,9 @@ pub struct ConfigError {
 
 /// A value of the wrong form or outside its range.
 const CONFIG_INVALID: &str = "config_invalid";
-/// An address that other machines can reach, before there are tokens and TLS to guard it.
+/// A certificate without a key, or the other way round.
+const TLS_INCOMPLETE: &str = "tls_incomplete";
+/// An address that other machines can reach, without tokens and TLS to guard it.
 const ADDRESS_NOT_LOOPBACK: &str = "address_not_loopback";
 
 impl Default for Config {
@@ -151,6 +168,9 @@ impl Default for Config {
             data_dir: PathBuf::from("muster-data"),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 7401)),
+            tls_cert: None,
+            tls_key: None,
+            insecure: false,
             log_format: LogFormat::Text,
             log: "info".to_owned(),
             shutdown_grace_ms: 20_000,
@@ -176,12 +196,24 @@ impl Config {
         let mut problems = Vec::new();
         let addresses = [("--http-listen", self.http_listen), ("--grpc-listen", self.grpc_listen)];
         for (flag, address) in addresses {
-            if !is_loopback(address.ip()) {
+            if !(is_loopback(address.ip()) || self.insecure || self.is_guarded()) {
                 problems.push(ConfigProblem {
                     code: ADDRESS_NOT_LOOPBACK,
                     flag,
-                    expected: "a loopback address: any other needs TLS and tokens".to_owned(),
+                    expected: "a loopback address: any other needs TLS and tokens, or --insecure"
+                        .to_owned(),
                     got: address.to_string(),
+                });
+            }
+        }
+        let files = [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
+        for ((flag, file), (other, given)) in [(files[0], files[1]), (files[1], files[0])] {
+            if let (None, Some(given)) = (file, given) {
+                problems.push(ConfigProblem {
+                    code: TLS_INCOMPLETE,
+                    flag,
+                    expected: format!("a file too, beside {other} {}", given.display()),
+                    got: String::new(),
                 });
             }
         }
@@ -211,6 +243,16 @@ impl Config {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Whether others can neither listen in nor ask without a token.
+    fn is_guarded(&self) -> bool {
+        self.tls_cert.is_some() && self.authenticated()
+    }
+
+    /// Whether who asks must have a token. Until there are tokens, nobody has one.
+    fn authenticated(&self) -> bool {
+        false
     }
 
     /// The bounds of what the coordinator holds in memory.
@@ -244,6 +286,9 @@ impl TryFrom<Args> for Config {
                 .unwrap_or(default.http_listen),
             grpc_listen: parse(&mut problems, "--grpc-listen", &args.grpc_listen, address)
                 .unwrap_or(default.grpc_listen),
+            tls_cert: args.tls_cert,
+            tls_key: args.tls_key,
+            insecure: args.insecure,
             log_format: LogFormat::from_str(&args.log_format, false).unwrap_or_else(|_| {
                 problems.push(invalid("--log-format", "text or json".to_owned(), &args.log_format));
                 default.log_format

@@ -39,6 +39,6 @@ mod testing;
 
 pub use clock::SystemClock;
 pub use config::{Args, Config, ConfigError, ConfigProblem, LogFormat};
-pub use server::{Coordinator, PartEnded, Running, Simulated};
+pub use server::{Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};

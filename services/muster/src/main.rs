@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use coordinator::shutdown::{Ended, signals, until_signalled};
+use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, SystemClock, files, telemetry};
 use print::{failure, line, try_line};
 
@@ -66,17 +66,17 @@ async fn serve(args: coordinator::Args) -> ExitCode {
     };
     telemetry::init(&config);
     files::raise_limit();
-    let signals = match signals() {
-        Ok(signals) => signals,
+    let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
+        Ok(handled) => handled,
         Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
     };
     let running = match Coordinator::start(config, Arc::new(SystemClock::new())).await {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
-    line(&format!("REST  http://{}", running.http_addr()));
-    line(&format!("gRPC  http://{}", running.grpc_addr()));
-    match until_signalled(running, signals).await {
+    line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
+    line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
+    match until_signalled(running, signals, hangups).await {
         Ok(Ended::InOrder) => ExitCode::SUCCESS,
         // The shell's convention for a process that a signal ended. Not a return: nothing is waited for any more.
         Ok(Ended::AtOnce) => std::process::exit(130),
