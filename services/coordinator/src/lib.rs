@@ -44,6 +44,8 @@ pub use config::{
     SETTINGS, Setting, Wish, default_file, warn_of_unknown_variables,
 };
 pub use reload::Reloader;
-pub use server::{Coordinator, PartEnded, Running, Simulated, Tuning};
+pub use server::{
+    Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError, Tuning,
+};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};

@@ -93,9 +93,10 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
-    line(&format!("REST  http://{}", running.http_addr()));
-    line(&format!("gRPC  http://{}", running.grpc_addr()));
-    let reloader = Reloader { args, config, tuning: running.tuning(), log };
+    line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
+    line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
+    let (tuning, certificates) = (running.tuning(), running.certificates());
+    let reloader = Reloader { args, config, tuning, log, certificates };
     let ended = tokio::select! {
         biased;
         ended = until_signalled(running, signals) => ended,
