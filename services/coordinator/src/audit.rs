@@ -206,7 +206,7 @@ pub(crate) fn unopened(file: &Path, error: OpenError) -> AuditError {
         OpenError::Invalid(_) | OpenError::Setting { .. } => {
             AuditError::Invalid { file: owned, reason: error.to_string() }
         }
-        OpenError::Unusable(fault) => unread(file, fault),
+        OpenError::Unusable(fault) => unread(file, &fault),
     }
 }
 
@@ -215,14 +215,15 @@ fn read<T>(file: &Path, ledger: &Ledger, outcome: Result<T, Fault>) -> Result<T,
     if !ledger.is_one_state() {
         return Err(AuditError::Disturbed { file: file.to_owned() });
     }
-    outcome.map_err(|fault| unread(file, fault))
+    outcome.map_err(|fault| unread(file, &fault))
 }
 
 /// A file that could not be read.
-pub(crate) fn unread(file: &Path, fault: Fault) -> AuditError {
+pub(crate) fn unread(file: &Path, fault: &Fault) -> AuditError {
     let (file, reason) = (file.to_owned(), fault.to_string());
-    match fault {
-        Fault::Corrupt(_) | Fault::Violation(_) => AuditError::Invalid { file, reason },
-        Fault::Sql(_) | Fault::Panicked => AuditError::Unreadable { file, reason },
+    if fault.is_damage() {
+        AuditError::Invalid { file, reason }
+    } else {
+        AuditError::Unreadable { file, reason }
     }
 }

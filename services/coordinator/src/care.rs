@@ -131,7 +131,7 @@ fn database(data_dir: &Path) -> PathBuf {
 async fn copy(file: &Path, to: &Path) -> Result<i64, CareError> {
     store::copy(file, to).await.map_err(|error| match error {
         NotCopied::Source(error) => audit::unopened(file, error).into(),
-        NotCopied::Read(fault) => audit::unread(file, fault).into(),
+        NotCopied::Read(fault) => audit::unread(file, &fault).into(),
         NotCopied::Written(fault) => unwritable(to, &fault),
         NotCopied::Disturbed => AuditError::Disturbed { file: file.to_owned() }.into(),
     })
@@ -139,7 +139,7 @@ async fn copy(file: &Path, to: &Path) -> Result<i64, CareError> {
 
 /// Checks `copy`, which is one of `file`: its pages, its references, and its audit log.
 async fn check(file: &Path, copy: &Path) -> Result<Checked, CareError> {
-    let read = |fault: Fault| audit::unread(copy, fault);
+    let read = |fault: Fault| audit::unread(copy, &fault);
     let mut looked = store::look(copy, true).await.map_err(|error| audit::unopened(copy, error))?;
     let damages = looked.damages().await.map_err(read)?;
     if !damages.is_empty() {

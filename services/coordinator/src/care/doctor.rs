@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -86,13 +87,7 @@ async fn inside(file: &Path, mut looked: Looked, clock: &dyn Clock, checks: &mut
         let next = "`muster serve` upgrades it: make a backup before";
         warn("schema", format!("version {schema}, this program's is {known}: {next}"))
     });
-    checks.push(match looked.journal_mode().await {
-        Ok(mode) if mode == "wal" => ok("settings", "journal_mode is wal".to_owned()),
-        Ok(mode) => {
-            warn("settings", format!("journal_mode is {mode}: `muster serve` sets it to wal"))
-        }
-        Err(fault) => unread("settings", &fault),
-    });
+    checks.push(settings(file));
     let damages = looked.damages().await;
     let whole = damages.as_ref().is_ok_and(Vec::is_empty);
     checks.push(match damages {
@@ -110,6 +105,18 @@ async fn inside(file: &Path, mut looked: Looked, clock: &dyn Clock, checks: &mut
     looked.close().await;
     if whole && schema == known {
         checks.push(audit(file).await);
+    }
+}
+
+/// The one setting that the file itself holds; durability rests on it, and on one that each coordinator makes and proves.
+fn settings(file: &Path) -> Check {
+    const NAME: &str = "settings";
+    // The file format's read and write versions: 2 is a write-ahead log. Asked, SQLite would not say of a file at rest.
+    let mut header = [0; 20];
+    match File::open(file).and_then(|mut file| file.read_exact(&mut header)) {
+        Ok(()) if header[18..] == [2, 2] => ok(NAME, "it keeps a write-ahead log".to_owned()),
+        Ok(()) => warn(NAME, "it keeps no write-ahead log: `muster serve` sets it".to_owned()),
+        Err(error) => fail(NAME, format!("{}: {error}", file.display())),
     }
 }
 

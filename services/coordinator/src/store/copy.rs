@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::error::{Fault, code};
+use super::error::{Fault, code, is_damaged};
 use super::ledger::Still;
 use super::row::int;
 use super::schema::{self, OpenError};
@@ -128,11 +128,6 @@ impl Looked {
         .await?)
     }
 
-    /// How it keeps its transactions: `wal` when a coordinator of ours wrote it.
-    pub(crate) async fn journal_mode(&mut self) -> Result<String, Fault> {
-        Ok(sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut self.connection).await?)
-    }
-
     /// When anything was written last, by the wall clock of then.
     pub(crate) async fn newest(&mut self) -> Result<Timestamp, Fault> {
         let newest: i64 = sqlx::query_scalar(
@@ -200,12 +195,7 @@ impl Store {
 
 /// Whether it is the file that cannot be read, rather than the copy that cannot be written.
 fn is_of_the_source(error: &sqlx::Error) -> bool {
-    const SQLITE_CORRUPT: u32 = 11;
-    const SQLITE_NOTADB: u32 = 26;
     const SQLITE_IOERR_READ: u32 = 266;
     const SQLITE_IOERR_SHORT_READ: u32 = 522;
-    code(error).is_some_and(|extended| {
-        matches!(extended & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB)
-            || matches!(extended, SQLITE_IOERR_READ | SQLITE_IOERR_SHORT_READ)
-    })
+    is_damaged(error) || matches!(code(error), Some(SQLITE_IOERR_READ | SQLITE_IOERR_SHORT_READ))
 }
