@@ -16,6 +16,7 @@
 
 mod admission;
 pub mod audit;
+pub mod care;
 mod clock;
 mod commit;
 mod config;
