@@ -1,9 +1,9 @@
-//! Reloading: on SIGHUP the configuration is read again, and what can change without a restart does.
+//! Reloading: on SIGHUP the configuration and the certificate are read again, and what can change without a restart does.
 
 use std::convert::Infallible;
 
 use crate::config::{Args, Config, ConfigError, Effect, Loaded, SETTINGS};
-use crate::server::Tuning;
+use crate::server::{Certificates, Running, Tuning};
 use crate::shutdown::Hangups;
 use crate::telemetry::LogFilter;
 
@@ -14,6 +14,7 @@ pub struct Reloader {
     config: Config,
     tuning: Tuning,
     log: LogFilter,
+    certificates: Option<Certificates>,
 }
 
 /// A setting whose value is another in the file now.
@@ -28,13 +29,14 @@ struct Change {
 impl Reloader {
     /// A reloader of what was loaded from `args`, for a coordinator that runs by it.
     #[must_use]
-    pub fn new(args: Args, loaded: Loaded, tuning: Tuning, log: LogFilter) -> Self {
+    pub fn new(args: Args, loaded: Loaded, running: &Running, log: LogFilter) -> Self {
         // A file that was there must be there again: without it, all it says would fall back to the default.
         let args = match loaded.file {
             Some(file) => args.with_file(file),
             None => args,
         };
-        Self { args, config: loaded.config, tuning, log }
+        let (tuning, certificates) = (running.tuning(), running.certificates());
+        Self { args, config: loaded.config, tuning, log, certificates }
     }
 
     /// Reloads at every SIGHUP. Does not end.
@@ -42,6 +44,10 @@ impl Reloader {
         loop {
             hangups.next().await;
             self.reload();
+            if let Some(certificates) = &self.certificates {
+                // The reason is logged by then.
+                let _ = certificates.reload();
+            }
         }
     }
 
@@ -80,22 +86,19 @@ impl Reloader {
     }
 }
 
-/// Takes over from `new` what can change at once, and tells all that differs.
-fn adopt(config: &mut Config, new: &Config) -> Vec<Change> {
+/// Takes over from `other` what can change at once, and tells all that differs.
+fn adopt(config: &mut Config, other: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
     for setting in SETTINGS {
-        let (old, new_value) = (setting.value(config), setting.value(new));
-        if old == new_value {
+        let (old, new) = (setting.value(config), setting.value(other));
+        if old == new {
             continue;
         }
         if setting.effect == Effect::Reload {
-            (setting.copy)(config, new);
+            (setting.copy)(config, other);
         }
-        let shown = |value: Option<toml::Value>| {
-            value.map_or_else(|| "not set".to_owned(), |value| value.to_string())
-        };
-        let (key, effect) = (setting.key, setting.effect);
-        changes.push(Change { key, old: shown(old), new: shown(new_value), effect });
+        let (old, new) = (old.to_string(), new.to_string());
+        changes.push(Change { key: setting.key, old, new, effect: setting.effect });
     }
     changes
 }

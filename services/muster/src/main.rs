@@ -1,6 +1,7 @@
 //! `muster`: the one command people type. Everything it does is done elsewhere; this is the door.
 
 mod audit;
+mod care;
 mod config;
 mod model;
 mod print;
@@ -9,9 +10,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use coordinator::care::CareError;
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
-use print::{failure, line, try_line};
+use print::{failure, line, note, try_line};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
@@ -38,6 +40,12 @@ enum Command {
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
+    /// Copy the database of a coordinator, running or not, into a file
+    Backup(care::BackupArgs),
+    /// Put a backup where a coordinator's database is, or was; the coordinator must be stopped
+    Restore(care::RestoreArgs),
+    /// Look at a data directory: exit status 0 if all is well, 1 if something should be looked at, 2 if something fails
+    Doctor(care::DoctorArgs),
 }
 
 /// Exit status when the operating system refuses what every program needs (sysexits.h: EX_OSERR).
@@ -53,6 +61,9 @@ fn main() -> ExitCode {
         Command::Model(command) => run(model(command)),
         Command::Audit(command) => run(audit(command)),
         Command::Config(command) => config(&command),
+        Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
+        Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
+        Command::Doctor(args) => run(cared(async move || Ok(care::doctor(&args).await))),
     }
 }
 
@@ -92,9 +103,9 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
-    line(&format!("REST  http://{}", running.http_addr()));
-    line(&format!("gRPC  http://{}", running.grpc_addr()));
-    let reloader = Reloader::new(args, loaded, running.tuning(), log);
+    line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
+    line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
+    let reloader = Reloader::new(args, loaded, &running, log);
     let ended = tokio::select! {
         biased;
         ended = until_signalled(running, signals) => ended,
@@ -143,6 +154,16 @@ fn config(command: &config::Command) -> ExitCode {
 async fn audit(command: audit::Command) -> ExitCode {
     match audit::run(&command, try_line).await {
         Ok(status) => ExitCode::from(status),
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn cared(work: impl AsyncFnOnce() -> Result<(String, u8), CareError>) -> ExitCode {
+    match work().await {
+        Ok((said, status)) => {
+            line(&said);
+            ExitCode::from(status)
+        }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

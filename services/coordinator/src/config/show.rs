@@ -19,13 +19,8 @@ impl Loaded {
         let mut text = String::new();
         by_table(&mut text, |text, index, setting| {
             let key = setting.table_and_key().1;
-            let said = match setting.value(&self.config) {
-                Some(value) => format!("{key} = {value}  # "),
-                None => format!("# {key} is not set; "),
-            };
-            text.push_str(&said);
-            text.push_str(&self.origin(index));
-            text.push('\n');
+            let (value, origin) = (setting.value(&self.config), self.origin(index));
+            let _ = writeln!(text, "{key} = {value}  # {origin}");
         });
         text
     }
@@ -83,8 +78,7 @@ pub fn default_file() -> String {
         comment(text, &format!("{}.", setting.about()));
         comment(text, &setting.details());
         let key = setting.table_and_key().1;
-        let value = setting.value(&default).map_or_else(|| "\"\"".to_owned(), |v| v.to_string());
-        let _ = writeln!(text, "#{key} = {value}\n");
+        let _ = writeln!(text, "#{key} = {}\n", setting.value(&default));
     });
     text
 }
@@ -102,19 +96,24 @@ impl Setting {
         format!("{}{changes}; {variable}, {flag}", range.unwrap_or_default())
     }
 
+    /// Its default without quotes, unless it is not set then.
+    pub(super) fn default_text(&self) -> Option<String> {
+        let value = self.value(&Config::default());
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (!text.is_empty()).then_some(text)
+    }
+
     /// Its row in the README's table.
     #[must_use]
     pub fn row(&self) -> String {
-        let default = match self.value(&Config::default()) {
-            Some(value) => format!("default `{}`", value.to_string().replace('"', "")),
-            None => "not set".to_owned(),
-        };
+        let default = self.default_text().map(|text| format!(" (default `{text}`)"));
         format!(
-            "| `{}` | `{}` | `{}` | {} ({default}) |",
+            "| `{}` | `{}` | `{}` | {}{} |",
             self.key,
             self.variable(),
             self.flag(),
-            self.about().replace('|', "\\|")
+            self.about().replace('|', "\\|"),
+            default.unwrap_or_default()
         )
     }
 }
