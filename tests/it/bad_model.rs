@@ -31,7 +31,7 @@ fn plan(site: &str, rounds: u32, server_learning_rate: f64) -> Value {
         "strategy": {"name": "fedavg", "server_learning_rate": server_learning_rate, "weighting": "equal"},
         "rounds": rounds,
         "cohort": {"goal": 2, "quorum": 2, "over_selection": 1.0, "deadline_ms": 600_000,
-                   "selector": format!("site={site}")},
+                   "select": format!("site={site}")},
         "local": {"samples": 4, "schedule": [{"from_round": 1, "set": {"SPI_REGUL_MODE": 0}}]},
         "seed": 7,
     })
@@ -131,7 +131,8 @@ async fn a_bad_version_is_turned_back_and_stays_away() {
         .get(&format!("/v1/models/navigation/versions/{bad}/evaluations/summary?by=site"))
         .await
         .unwrap();
-    let (correct, samples) = (summary["correct"].as_u64(), summary["samples"].as_u64());
+    let (correct, samples) =
+        (summary["all"]["correct"].as_u64(), summary["all"]["samples"].as_u64());
     assert!(correct.unwrap() * 10 < samples.unwrap() * 8, "{summary:#}");
     assert_eq!(summary["groups"][0]["label"], "ams");
     let history: Value = rest.get(&format!("{CANARY}/history?limit=1000")).await.unwrap();

@@ -115,6 +115,22 @@ impl Serve {
         (serve, BufReader::new(log).lines())
     }
 
+    /// Starts a coordinator whose log is to be read as it runs.
+    pub(crate) async fn start_read(
+        mut command: Command,
+        data_dir: &Path,
+    ) -> (Self, Lines<BufReader<ChildStderr>>) {
+        command.stderr(Stdio::piped());
+        let mut serve = Self::start_by(command, data_dir, "127.0.0.1:0", "127.0.0.1:0").await;
+        let log = serve.child.stderr.take().expect("it is piped");
+        (serve, BufReader::new(log).lines())
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        signal(&self.child, Signal::HUP);
+    }
+
     /// Starts a coordinator under another program.
     pub(crate) async fn start_by(
         mut command: Command,

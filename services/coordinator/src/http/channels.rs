@@ -3,168 +3,258 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use federation::channel::{Evidence, Steps, is_free};
+use axum::extract::State as Shared;
+use federation::channel::{Evidence, GuardError, State, Steps, is_free};
 use federation::limits::{HOLD_SAMPLES_DEFAULT, SAMPLES_MAX};
-use federation::{ChannelName, ModelName, Selector};
+use federation::{ChannelName, IdError, ModelName, Selector, SelectorError};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Schema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::answers::{problems, words};
 use super::body::Params;
-use super::models::{no_model, parse_name};
-use super::page::{Page, PageQuery};
-use super::posted::{Asked, Posted};
+use super::models::{EvaluationBody, ModelPath, no_model, parse_name};
+use super::moves::direct;
+use super::page::{Page, PageParams, PageQuery};
+use super::posted::{KeyParam, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::store::{Channel, Move, NewChannel, NotMoved, Promotion, Reply, Setup, Which};
 
 /// A channel to make.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewChannel)]
 pub(super) struct NewChannelBody {
+    /// Its name: it begins with a letter, and is not `latest`.
+    #[schema(pattern = "^[a-z][a-z0-9._-]{0,62}$", examples("canary"))]
     name: String,
     /// The version it begins with; the newest where it is absent.
+    #[schema(minimum = 1)]
     version: Option<u32>,
+    /// What nodes must report of a version for it to stay; nothing where it is absent.
+    #[schema(examples("accuracy >= 0.93 over 50 nodes"))]
     guard: Option<String>,
+    /// Parts of the nodes, in percent, to which a version goes one after the other: ascending, the last one 100. Where
+    /// they are absent, 1, 10, 50 and 100.
+    #[schema(examples(json!([5, 50, 100])))]
     steps: Option<Vec<u8>>,
-    selector: Option<String>,
+    /// Which of the nodes that name the channel follow it, as in a plan; all where it is absent.
+    #[schema(examples("task=navigation"))]
+    select: Option<String>,
+    /// Whether every newly published version is promoted.
     #[serde(default)]
+    #[schema(default = false)]
     auto: bool,
+    /// Whether somebody has to approve of a promotion before it begins.
     #[serde(default)]
+    #[schema(default = false)]
     approval: bool,
+    /// Held-out samples on which a node tries a version.
+    #[schema(minimum = 1, maximum = 100_000, default = 100)]
     evaluate_samples: Option<u32>,
 }
 
-/// How a channel is set up.
-#[derive(Debug, Deserialize)]
+/// How a channel is to be set up. What is absent is as in a new channel.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChannelSetup)]
 pub(super) struct SetupBody {
+    /// What nodes must report of a version for it to stay; nothing where it is absent.
+    #[schema(examples("accuracy >= 0.93 over 50 nodes"))]
     guard: Option<String>,
+    /// Parts of the nodes, in percent, to which a version goes one after the other: ascending, the last one 100. Where
+    /// they are absent, 1, 10, 50 and 100.
+    #[schema(examples(json!([5, 50, 100])))]
     steps: Option<Vec<u8>>,
-    selector: Option<String>,
+    /// Which of the nodes that name the channel follow it, as in a plan; all where it is absent.
+    #[schema(examples("task=navigation"))]
+    select: Option<String>,
+    /// Whether every newly published version is promoted.
     #[serde(default)]
+    #[schema(default = false)]
     auto: bool,
+    /// Whether somebody has to approve of a promotion before it begins.
     #[serde(default)]
+    #[schema(default = false)]
     approval: bool,
+    /// Held-out samples on which a node tries a version.
+    #[schema(minimum = 1, maximum = 100_000, default = 100)]
     evaluate_samples: Option<u32>,
 }
-
-/// A version to bring to a channel.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PromoteBody {
-    version: u32,
-    #[serde(default)]
-    force: bool,
-}
-
-/// A version to stay at.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PinBody {
-    /// The one the channel has where it is absent.
-    version: Option<u32>,
-    #[serde(default)]
-    force: bool,
-}
-
-/// Which promotion is approved.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ApproveBody {
-    /// The one that waits where it is absent.
-    promotion: Option<u32>,
-}
-
-/// An empty object.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NothingBody {}
 
 /// A channel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Channel)]
 pub(super) struct ChannelBody {
+    /// The model.
     model: String,
+    /// Its name.
     name: String,
     /// The version that its nodes hold, but for those that `promotion` has reached.
     version: u32,
+    /// That version's digest.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     digest: String,
+    /// Whether it stays at its version.
     pinned: bool,
+    /// What nodes must report of a version for it to stay.
+    #[schema(required)]
     guard: Option<String>,
+    /// Parts of the nodes to which a version goes one after the other, in percent.
     steps: Vec<u8>,
-    selector: String,
+    /// Which of the nodes that name the channel follow it.
+    select: String,
+    /// Whether every newly published version is promoted.
     auto: bool,
+    /// Whether somebody has to approve of a promotion before it begins.
     approval: bool,
+    /// Held-out samples on which a node tries a version.
     evaluate_samples: u32,
     /// What moved it last.
     promotion: PromotionBody,
+    /// Digests of the versions that its guard turned back: they come again by force alone.
+    bad_versions: Vec<String>,
+    /// When it was made.
     created_at_ms: u64,
 }
 
-/// A channel, with what it does not take back.
-#[derive(Debug, Serialize)]
-pub(super) struct WholeChannelBody {
-    #[serde(flatten)]
-    channel: ChannelBody,
-    /// Digests of versions that its guard turned back: they come again by force alone.
-    bad_versions: Vec<String>,
-}
-
 /// What moved a channel, once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Promotion)]
 pub(super) struct PromotionBody {
+    /// Its number, from 1.
+    #[schema(minimum = 1)]
     number: u32,
+    /// Why.
+    #[schema(schema_with = causes)]
     cause: String,
+    /// The channel's version before; null for the first.
+    #[schema(required)]
     from_version: Option<u32>,
+    /// The version it brings.
     version: u32,
+    /// That version's digest.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     digest: String,
+    /// What became of it.
+    #[schema(schema_with = states)]
     state: &'static str,
-    /// The part of the nodes that it has reached.
+    /// The part of the nodes that it has reached, in percent.
     percent: u8,
-    /// What its guard decided on last.
-    evidence: Option<EvidenceBody>,
+    /// What its guard decided on last; null before it did.
+    #[schema(required)]
+    evidence: Option<EvaluationBody>,
+    /// Who moved the channel.
     actor: String,
+    /// Who approved; null where nobody was asked.
+    #[schema(required)]
     approved_by: Option<String>,
+    /// When it began.
     started_at_ms: u64,
+    /// When it was decided; null until then.
+    #[schema(required)]
     ended_at_ms: Option<u64>,
 }
 
-/// Reports that a guard decided on.
-#[derive(Debug, Serialize)]
-struct EvidenceBody {
-    nodes: u64,
-    samples: u64,
-    correct: u64,
+/// A channel's place.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct ChannelPath {
+    /// The model's name.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", example = "cues")]
+    pub(super) name: String,
+    /// The channel's name.
+    #[param(pattern = "^[a-z][a-z0-9._-]{0,62}$", example = "canary")]
+    pub(super) channel: String,
 }
 
-/// `GET /v1/models/{name}/channels`.
+fn causes() -> Schema {
+    let causes = ["created", "promoted", "published", "rolled_back", "tripped", "pinned"];
+    words(
+        &causes,
+        "Why. `published`: the channel takes new versions by itself. `tripped`: its guard turned one back.",
+    )
+}
+
+fn states() -> Schema {
+    let states = State::ALL.map(State::as_str);
+    words(
+        &states,
+        "What became of it. `tripped`: its guard turned it back; `rolled_back`: somebody did.",
+    )
+}
+
+problems!(ListProblems = LIST + [NotFound, ModelNotFound]);
+problems!(
+    CreateProblems = POST
+        + [
+            NotFound,
+            ModelNotFound,
+            VersionNotFound,
+            InvalidName,
+            InvalidGuard,
+            InvalidSteps,
+            InvalidSelector,
+            ChannelExists,
+            TooManyChannels,
+        ]
+);
+problems!(ShowProblems = READ + [NotFound, ModelNotFound, ChannelNotFound]);
+problems!(HistoryProblems = LIST + [NotFound, ModelNotFound, ChannelNotFound]);
+problems!(
+    SetUpProblems = POST
+        + [NotFound, ModelNotFound, ChannelNotFound, InvalidGuard, InvalidSteps, InvalidSelector,]
+);
+
+/// Lists a model's channels
+///
+/// By name.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/channels", tag = "channels", operation_id = "list_channels",
+    params(ModelPath, PageParams),
+    responses((status = 200, description = "A page of channels.", body = Page<ChannelBody>), ListProblems)
+)]
 pub(super) async fn list(
-    State(core): State<Arc<Core>>,
-    Params(name): Params<String>,
+    Shared(core): Shared<Arc<Core>>,
+    Params(ModelPath { name }): Params<ModelPath>,
     query: PageQuery,
 ) -> Result<Json<Page<ChannelBody>>, Problem> {
     let model = parse_name(&name)?;
-    let channels = core.store.channels(model, query.after_name(), query.read()).await?;
+    let channels =
+        core.store.channels(model, query.after()?.unwrap_or_default(), query.read()).await?;
     let channels = channels.ok_or_else(no_model)?;
     Ok(Json(query.page(channels, |channel| channel.name.to_string(), show_channel)))
 }
 
-/// `POST /v1/models/{name}/channels`.
+/// Makes a channel
+///
+/// Nodes whose label `channel` is its name follow it; those without the label follow `stable`.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/channels", tag = "channels", operation_id = "create_channel",
+    params(ModelPath, KeyParam), request_body = NewChannelBody,
+    responses(
+        (status = 201, description = "It was made.", body = ChannelBody,
+            headers(("Location" = String, description = "Where it is."))),
+        CreateProblems,
+    )
+)]
 pub(super) async fn create(
-    State(core): State<Arc<Core>>,
-    Params(model): Params<String>,
+    Shared(core): Shared<Arc<Core>>,
+    Params(ModelPath { name: model }): Params<ModelPath>,
     Posted { body, request }: Posted<NewChannelBody>,
 ) -> Result<Reply, Problem> {
     let model = parse_name(&model)?;
-    let NewChannelBody { name, version, guard, steps, selector, auto, approval, evaluate_samples } =
+    let NewChannelBody { name, version, guard, steps, select, auto, approval, evaluate_samples } =
         body;
     let expected = "a name that begins with a letter and is not `latest`";
-    let parsed: ChannelName = name.parse().map_err(|error: federation::IdError| {
-        wrong(Code::InvalidName, "name", expected, error.to_string())
-    })?;
+    let parsed: ChannelName = name
+        .parse()
+        .map_err(|error: IdError| wrong(Code::InvalidName, "name", expected, error.to_string()))?;
     if !is_free(&parsed) {
         return Err(wrong(Code::InvalidName, "name", expected, name));
     }
-    let setup = SetupBody { guard, steps, selector, auto, approval, evaluate_samples };
+    let setup = SetupBody { guard, steps, select, auto, approval, evaluate_samples };
     let new = NewChannel {
         model,
         name: parsed,
@@ -182,114 +272,65 @@ pub(super) async fn create(
     Ok(reply)
 }
 
-/// `GET /v1/models/{name}/channels/{channel}`.
+/// Shows a channel
+#[utoipa::path(
+    get, path = "/v1/models/{name}/channels/{channel}", tag = "channels", operation_id = "show_channel", params(ChannelPath),
+    responses((status = 200, description = "The channel.", body = ChannelBody), ShowProblems)
+)]
 pub(super) async fn show(
-    State(core): State<Arc<Core>>,
-    Params((model, name)): Params<(String, String)>,
-) -> Result<Json<WholeChannelBody>, Problem> {
+    Shared(core): Shared<Arc<Core>>,
+    Params(ChannelPath { name: model, channel: name }): Params<ChannelPath>,
+) -> Result<Json<ChannelBody>, Problem> {
     let (model, name) = parse_names(&model, &name)?;
     let found = core.store.channel(model.clone(), name.clone()).await?;
     let Some(channel) = found else { return Err(nothing_here(&core, model).await?) };
-    let bad = core.store.bad_versions(model, name).await?;
-    Ok(Json(WholeChannelBody {
-        channel: show_channel(channel),
-        bad_versions: bad.iter().map(ToString::to_string).collect(),
-    }))
+    Ok(Json(show_channel(channel)))
 }
 
-/// `GET /v1/models/{name}/channels/{channel}/history`.
+/// Lists what moved a channel
+///
+/// In order, the newest last.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/channels/{channel}/history", tag = "channels", operation_id = "list_promotions",
+    params(ChannelPath, PageParams),
+    responses((status = 200, description = "A page of promotions.", body = Page<PromotionBody>), HistoryProblems)
+)]
 pub(super) async fn history(
-    State(core): State<Arc<Core>>,
-    Params((model, name)): Params<(String, String)>,
+    Shared(core): Shared<Arc<Core>>,
+    Params(ChannelPath { name: model, channel: name }): Params<ChannelPath>,
     query: PageQuery,
 ) -> Result<Json<Page<PromotionBody>>, Problem> {
     let (model, name) = parse_names(&model, &name)?;
-    let after = query.after_number()?;
+    let after = query.after()?.unwrap_or_default();
     let found = core.store.promotions(model.clone(), name, after, query.read()).await?;
     let Some(promotions) = found else { return Err(nothing_here(&core, model).await?) };
     Ok(Json(query.page(promotions, |promotion| promotion.number.to_string(), show_promotion)))
 }
 
-/// `PUT /v1/models/{name}/channels/{channel}`: sets it up otherwise. It goes on from where it is.
+/// Sets a channel up otherwise
+///
+/// As a whole; it goes on from where it is.
+#[utoipa::path(
+    put, path = "/v1/models/{name}/channels/{channel}", tag = "channels", operation_id = "set_up_channel",
+    params(ChannelPath, KeyParam), request_body = SetupBody,
+    responses((status = 200, description = "The channel as it is now.", body = ChannelBody), SetUpProblems)
+)]
 pub(super) async fn set_up(
-    State(core): State<Arc<Core>>,
-    Params(names): Params<(String, String)>,
+    Shared(core): Shared<Arc<Core>>,
+    Params(path): Params<ChannelPath>,
     Posted { body, request }: Posted<SetupBody>,
 ) -> Result<Reply, Problem> {
     let setup = body.parse()?;
-    direct(&core, names, Move::SetUp(setup), request).await
-}
-
-/// `POST /v1/models/{name}/channels/{channel}/promote`.
-pub(super) async fn promote(
-    State(core): State<Arc<Core>>,
-    Params(names): Params<(String, String)>,
-    Posted { body: PromoteBody { version, force }, request }: Posted<PromoteBody>,
-) -> Result<Reply, Problem> {
-    let wanted = Move::Promote { version: Which::Number(version), force };
-    direct(&core, names, wanted, request).await
-}
-
-/// `POST /v1/models/{name}/channels/{channel}/rollback`.
-pub(super) async fn roll_back(
-    State(core): State<Arc<Core>>,
-    Params(names): Params<(String, String)>,
-    Posted { body: NothingBody {}, request }: Posted<NothingBody>,
-) -> Result<Reply, Problem> {
-    direct(&core, names, Move::RollBack, request).await
-}
-
-/// `POST /v1/models/{name}/channels/{channel}/pin`.
-pub(super) async fn pin(
-    State(core): State<Arc<Core>>,
-    Params(names): Params<(String, String)>,
-    Posted { body: PinBody { version, force }, request }: Posted<PinBody>,
-) -> Result<Reply, Problem> {
-    direct(&core, names, Move::Pin { version: version.map(Which::Number), force }, request).await
-}
-
-/// `POST /v1/models/{name}/channels/{channel}/unpin`.
-pub(super) async fn unpin(
-    State(core): State<Arc<Core>>,
-    Params(names): Params<(String, String)>,
-    Posted { body: NothingBody {}, request }: Posted<NothingBody>,
-) -> Result<Reply, Problem> {
-    direct(&core, names, Move::Unpin, request).await
-}
-
-/// `POST /v1/models/{name}/channels/{channel}/approve`.
-pub(super) async fn approve(
-    State(core): State<Arc<Core>>,
-    Params(names): Params<(String, String)>,
-    Posted { body: ApproveBody { promotion }, request }: Posted<ApproveBody>,
-) -> Result<Reply, Problem> {
-    direct(&core, names, Move::Approve { promotion }, request).await
-}
-
-async fn direct(
-    core: &Core,
-    (model, name): (String, String),
-    wanted: Move,
-    request: Asked,
-) -> Result<Reply, Problem> {
-    let (model, name) = parse_names(&model, &name)?;
-    tracing::info!(%model, channel = %name, ?wanted, "somebody moves a channel");
-    let deed = request.deed(|channel: &Channel| Reply::ok(&show_channel(channel.clone())));
-    let reply = core.store.move_channel(model, name, wanted, deed).await??;
-    core.channels.moved();
-    core.wake.notify_one();
-    Ok(reply)
+    direct(&core, path, Move::SetUp(setup), request).await
 }
 
 impl SetupBody {
     fn parse(self) -> Result<Setup, Problem> {
-        let Self { guard, steps, selector, auto, approval, evaluate_samples } = self;
+        let Self { guard, steps, select, auto, approval, evaluate_samples } = self;
         let expected = "a guard like `accuracy >= 0.93 over 50 nodes`";
-        let guard = guard.map(|text| text.parse()).transpose().map_err(
-            |error: federation::channel::GuardError| {
-                wrong(Code::InvalidGuard, "guard", expected, error.to_string())
-            },
-        )?;
+        let guard = guard.map(|text| text.parse()).transpose().map_err(|error: GuardError| {
+            wrong(Code::InvalidGuard, "guard", expected, error.to_string())
+        })?;
         let steps = match steps {
             None => Steps::default(),
             Some(percents) => Steps::new(percents.clone()).map_err(|error| {
@@ -297,10 +338,10 @@ impl SetupBody {
             })?,
         };
         let selector: Selector =
-            selector.unwrap_or_default().parse().map_err(|error: federation::SelectorError| {
+            select.unwrap_or_default().parse().map_err(|error: SelectorError| {
                 wrong(
                     Code::InvalidSelector,
-                    "selector",
+                    "select",
                     "a selector, as in a plan",
                     error.to_string(),
                 )
@@ -322,7 +363,7 @@ fn wrong(code: Code, field: &str, expected: &str, got: String) -> Problem {
 }
 
 /// Names of a path: one that is none names nothing.
-fn parse_names(model: &str, channel: &str) -> Result<(ModelName, ChannelName), Problem> {
+pub(super) fn parse_names(model: &str, channel: &str) -> Result<(ModelName, ChannelName), Problem> {
     let name = channel.parse().map_err(|_| Problem::from(NotMoved::UnknownChannel))?;
     Ok((parse_name(model)?, name))
 }
@@ -333,8 +374,9 @@ async fn nothing_here(core: &Core, model: ModelName) -> Result<Problem, Problem>
     Ok(if there { NotMoved::UnknownChannel.into() } else { no_model() })
 }
 
-fn show_channel(channel: Channel) -> ChannelBody {
-    let Channel { model, name, setup, pinned, newest, good, created_ms } = channel;
+/// A channel's shape.
+pub(super) fn show_channel(channel: Channel) -> ChannelBody {
+    let Channel { model, name, setup, pinned, newest, good, bad, created_ms } = channel;
     let Setup { guard, steps, selector, auto, approval, evaluate_samples } = setup;
     ChannelBody {
         model: model.to_string(),
@@ -344,17 +386,18 @@ fn show_channel(channel: Channel) -> ChannelBody {
         pinned,
         guard: guard.map(|guard| guard.to_string()),
         steps: steps.percents().to_vec(),
-        selector: selector.to_string(),
+        select: selector.to_string(),
         auto,
         approval,
         evaluate_samples,
         promotion: show_promotion(newest),
+        bad_versions: bad.iter().map(ToString::to_string).collect(),
         created_at_ms: created_ms,
     }
 }
 
 fn show_promotion(promotion: Promotion) -> PromotionBody {
-    let show = |Evidence { nodes, samples, correct }| EvidenceBody { nodes, samples, correct };
+    let show = |Evidence { nodes, samples, correct }| EvaluationBody { nodes, samples, correct };
     PromotionBody {
         number: promotion.number,
         cause: promotion.cause,

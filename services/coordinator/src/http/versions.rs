@@ -14,106 +14,156 @@ use federation::compare::{Comparison, Histogram, TensorDifference, compare};
 use federation::reports::{Report, Summary, Total};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::answers::problems;
 use super::body::Params;
-use super::models::{EvaluationBody, VersionBody, find_version, show_version};
-use super::posted::Posted;
+use super::models::{
+    EvaluationBody, ModelPath, VersionBody, VersionPath, find_version, parse_name, show_version,
+};
+use super::posted::{KeyParam, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::store::{Imported, Reply, Version};
 
 /// A version to bring.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewVersion)]
 pub(super) struct NewVersionBody {
     /// Its artifact, in base64.
+    #[schema(content_encoding = "base64")]
     artifact: String,
 }
 
 /// Which versions to compare.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct CompareQuery {
+    /// The first: a number, `latest`, or the name of a channel.
+    #[param(example = "1")]
     from: String,
+    /// The second.
+    #[param(example = "latest")]
     to: String,
 }
 
 /// How to group reports.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct SummaryQuery {
+    /// A label: the nodes with each of its values are told of apart, too.
+    #[param(example = "site")]
     by: Option<String>,
 }
 
 /// What differs between two versions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Comparison)]
 pub(super) struct ComparisonBody {
+    /// The first.
     from: ComparedBody,
+    /// The second.
     to: ComparedBody,
+    /// The second less the first, weight by weight.
     difference: HistogramBody,
+    /// How many weights there are.
     weights: u64,
+    /// How many of them differ.
     changed: u64,
+    /// The largest difference.
     max_difference: u16,
+    /// The tensors, as they stand in the layout.
     tensors: Vec<TensorBody>,
 }
 
 /// One of two versions that are compared.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ComparedVersion)]
 struct ComparedBody {
+    /// Its number.
     version: u32,
+    /// Its digest.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     digest: String,
+    /// Its weights.
     weights: HistogramBody,
+    /// What nodes reported about it; null before the first report.
+    #[schema(required)]
     evaluation: Option<EvaluationBody>,
 }
 
 /// How many values lie in each of ranges of equal width.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Histogram)]
 struct HistogramBody {
     /// Where the first range begins.
     from: i16,
     /// The width of a range.
     step: u16,
+    /// The values in each.
     counts: Vec<u64>,
 }
 
 /// What differs in one tensor.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ComparedTensor)]
 struct TensorBody {
+    /// The tensor.
     name: String,
+    /// Its weights.
     weights: u64,
+    /// How many of them differ.
     changed: u64,
+    /// The largest difference.
     max_difference: u16,
 }
 
 /// What nodes report about a version, together.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EvaluationSummary)]
 pub(super) struct SummaryBody {
-    #[serde(flatten)]
+    /// Of all nodes.
     all: GroupBody,
-    /// By the nodes' value of the label that was asked for; `null` holds those without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of the nodes with each value of the label that was asked for; null where none was.
+    #[schema(required)]
     groups: Option<Vec<LabelledBody>>,
 }
 
 /// What the nodes with the same label report.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LabelledEvaluations)]
 struct LabelledBody {
+    /// The value; null of the nodes without the label.
+    #[schema(required)]
     label: Option<String>,
-    #[serde(flatten)]
-    group: GroupBody,
+    /// What they report.
+    reports: GroupBody,
 }
 
 /// What some nodes report.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Evaluations)]
 struct GroupBody {
+    /// How many nodes reported.
     nodes: u64,
+    /// Samples they tried it on.
     samples: u64,
+    /// Of those, samples answered correctly.
     correct: u64,
     /// How many nodes classify below 10 % correctly, below 20 %, and so on; the last holds 90 to 100 %.
-    deciles: [u64; 10],
+    deciles: Vec<u64>,
     /// The tenth of the nodes, rounded up, with the lowest accuracy.
     worst_decile: EvaluationBody,
 }
+
+problems!(
+    ImportProblems = POST + [NotFound, ModelNotFound, InvalidArtifact, OtherModel, ModelBusy,]
+);
+problems!(CompareProblems = LIST + [NotFound, ModelNotFound, VersionNotFound]);
+problems!(SummaryProblems = LIST + [NotFound, ModelNotFound, VersionNotFound]);
 
 /// A query string of this shape.
 pub(super) struct Asks<T>(T);
@@ -129,13 +179,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asks<T> {
     }
 }
 
-/// `POST /v1/models/{name}/versions`: brings a version that no round made.
+/// Imports a version
+///
+/// It becomes the newest version; the one before is its parent. Content that the newest version has already is not taken again.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/versions", tag = "models", operation_id = "import_version",
+    params(ModelPath, KeyParam), request_body = NewVersionBody,
+    responses(
+        (status = 201, description = "It was taken.", body = VersionBody,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 200, description = "The newest version has this content.", body = VersionBody),
+        ImportProblems,
+    )
+)]
 pub(super) async fn import(
     State(core): State<Arc<Core>>,
-    Params(name): Params<String>,
+    Params(ModelPath { name }): Params<ModelPath>,
     Posted { body, request }: Posted<NewVersionBody>,
 ) -> Result<Reply, Problem> {
-    let name = super::models::parse_name(&name)?;
+    let name = parse_name(&name)?;
     let not_one = |got: String| {
         let (field, expected) = ("artifact".to_owned(), "an artifact in base64".to_owned());
         Problem::new(Code::InvalidArtifact, format!("artifact: {got}")).with(vec![FieldError {
@@ -160,10 +222,17 @@ pub(super) async fn import(
     Ok(reply)
 }
 
-/// `GET /v1/models/{name}/compare?from=&to=`.
+/// Compares two versions
+///
+/// Weight by weight, and by what nodes report.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/compare", tag = "models", operation_id = "compare_versions",
+    params(ModelPath, CompareQuery),
+    responses((status = 200, description = "What differs.", body = ComparisonBody), CompareProblems)
+)]
 pub(super) async fn comparison(
     State(core): State<Arc<Core>>,
-    Params(name): Params<String>,
+    Params(ModelPath { name }): Params<ModelPath>,
     Asks(CompareQuery { from, to }): Asks<CompareQuery>,
 ) -> Result<Json<ComparisonBody>, Problem> {
     let (from, _) = find_version(&core, &name, &from).await?;
@@ -185,10 +254,17 @@ pub(super) async fn comparison(
     }))
 }
 
-/// `GET /v1/models/{name}/versions/{version}/evaluations/summary`.
+/// Sums up what nodes report about a version
+///
+/// The last report of each node counts.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/versions/{version}/evaluations/summary", tag = "models",
+    operation_id = "summarise_evaluations", params(VersionPath, SummaryQuery),
+    responses((status = 200, description = "The sums.", body = SummaryBody), SummaryProblems)
+)]
 pub(super) async fn summary(
     State(core): State<Arc<Core>>,
-    Params((name, version)): Params<(String, String)>,
+    Params(VersionPath { name, version }): Params<VersionPath>,
     Asks(SummaryQuery { by }): Asks<SummaryQuery>,
 ) -> Result<Json<SummaryBody>, Problem> {
     let (Version { model, number, .. }, _) = find_version(&core, &name, &version).await?;
@@ -199,7 +275,7 @@ pub(super) async fn summary(
         for (label, report) in reports {
             groups.entry(label).or_default().push(report);
         }
-        let show = |(label, reports)| LabelledBody { label, group: show_group(reports) };
+        let show = |(label, reports)| LabelledBody { label, reports: show_group(reports) };
         groups.into_iter().map(show).collect()
     });
     Ok(Json(SummaryBody { all: show_group(all), groups }))
@@ -237,7 +313,7 @@ fn show_group(reports: Vec<Report>) -> GroupBody {
     let Total { nodes, samples, correct } = total;
     let worst_decile =
         EvaluationBody { nodes: worst.nodes, samples: worst.samples, correct: worst.correct };
-    GroupBody { nodes, samples, correct, deciles, worst_decile }
+    GroupBody { nodes, samples, correct, deciles: deciles.to_vec(), worst_decile }
 }
 
 impl VersionBody {

@@ -41,6 +41,8 @@ pub(crate) struct Channel {
     pub(crate) newest: Promotion,
     /// What brought the version that its nodes hold but for those that `newest` has reached; `newest` itself once done.
     pub(crate) good: Promotion,
+    /// Versions that its guard turned back.
+    pub(crate) bad: Vec<Digest>,
     /// When it was made.
     pub(crate) created_ms: u64,
 }
@@ -187,26 +189,6 @@ impl Store {
         .await
     }
 
-    /// The digests that a channel's guard turned back.
-    pub(crate) async fn bad_versions(
-        &self,
-        model: ModelName,
-        name: ChannelName,
-    ) -> Result<Vec<Digest>, StoreError> {
-        self.read("bad_versions", async move |tx: &mut SqliteConnection| {
-            let digests: Vec<Vec<u8>> = sqlx::query_scalar(
-                "SELECT digest FROM bad_versions WHERE model = ? AND channel = ? ORDER BY promotion",
-            )
-            .bind(model.as_str())
-            .bind(name.as_str())
-            .fetch_all(tx)
-            .await?;
-            let parse = |bytes: &Vec<u8>| digest("bad_versions.digest", bytes);
-            Ok(digests.iter().map(parse).collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
     /// All channels, by model and name.
     pub(crate) async fn standing(&self) -> Result<Vec<Standing>, StoreError> {
         self.read("standing", async move |tx: &mut SqliteConnection| {
@@ -321,6 +303,15 @@ async fn whole(tx: &mut SqliteConnection, row: ChannelRow) -> Result<Channel, Fa
         }
         _ => newest.clone(),
     };
+    let bad: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT digest FROM bad_versions WHERE model = ? AND channel = ? ORDER BY promotion",
+    )
+    .bind(model.as_str())
+    .bind(name.as_str())
+    .fetch_all(&mut *tx)
+    .await?;
+    let bad = bad.iter().map(|bytes| digest("bad_versions.digest", bytes));
+    let bad = bad.collect::<Result<Vec<_>, _>>()?;
     let percents: Vec<u8> = json("channels.steps", &row.steps)?;
     let steps = Steps::new(percents)
         .map_err(|error| Corrupt { column: "channels.steps", got: error.to_string() })?;
@@ -338,6 +329,7 @@ async fn whole(tx: &mut SqliteConnection, row: ChannelRow) -> Result<Channel, Fa
         pinned: row.pinned,
         newest,
         good,
+        bad,
         created_ms: int("channels.created_ms", row.created_ms)?,
     })
 }

@@ -74,7 +74,7 @@ async fn a_channel_is_made_moved_and_told_of() {
     let digest = site.get("/v1/models/m").await.json()["latest_digest"].clone();
     let expected = json!({
         "model": "m", "name": "stable", "version": 1, "digest": digest, "pinned": false,
-        "guard": null, "steps": [1, 10, 50, 100], "selector": "", "auto": false, "approval": false,
+        "guard": null, "steps": [1, 10, 50, 100], "select": "", "bad_versions": [], "auto": false, "approval": false,
         "evaluate_samples": 100, "created_at_ms": channel["created_at_ms"],
         "promotion": {
             "number": 1, "cause": "created", "from_version": null, "version": 1, "digest": digest,
@@ -100,7 +100,7 @@ async fn a_channel_is_made_moved_and_told_of() {
     assert_eq!((bytes.header("cache-control"), bytes.body), ("no-cache", artifact(4).encode()));
 
     let setup = json!({"guard": "accuracy >= 0.930 over 50 nodes", "steps": [5, 100],
-                       "selector": "task = navigation", "approval": true, "evaluate_samples": 7});
+                       "select": "task = navigation", "approval": true, "evaluate_samples": 7});
     let head = "PUT /v1/models/m/channels/stable HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let put = site.raw(head, setup.to_string().as_bytes()).await;
     let channel = put.json();
@@ -110,10 +110,7 @@ async fn a_channel_is_made_moved_and_told_of() {
         (&channel["steps"], &channel["approval"], &channel["evaluate_samples"]),
         (&json!([5, 100]), &json!(true), &json!(7))
     );
-    assert_eq!(
-        (&channel["selector"], &channel["auto"]),
-        (&json!("task=navigation"), &json!(false))
-    );
+    assert_eq!((&channel["select"], &channel["auto"]), (&json!("task=navigation"), &json!(false)));
     bring(&site, 5).await;
     let asked = site.post(&format!("{stable}/promote"), &json!({"version": 3})).await.json();
     assert_eq!((&asked["version"], &asked["promotion"]["state"]), (&json!(2), &json!("waiting")));
@@ -166,7 +163,7 @@ async fn what_is_wrong_has_its_code_and_field() {
         (json!({"name": "c", "steps": [50, 10]}), 422, "invalid_steps", "steps"),
         (json!({"name": "c", "steps": []}), 422, "invalid_steps", "steps"),
         (json!({"name": "c", "steps": [1000]}), 422, "invalid_value", "steps[0]"),
-        (json!({"name": "c", "selector": "site in"}), 422, "invalid_selector", "selector"),
+        (json!({"name": "c", "select": "site in"}), 422, "invalid_selector", "select"),
         (json!({"name": "c", "evaluate_samples": 0}), 422, "invalid_value", "evaluate_samples"),
         (json!({"name": "c", "colour": 1}), 422, "unknown_field", "colour"),
     ] {
@@ -299,21 +296,31 @@ async fn reports_are_summed_up_and_versions_compared() {
         "nodes": 4, "samples": 40, "correct": 26, "deciles": [0, 0, 1, 0, 0, 1, 0, 0, 0, 2],
         "worst_decile": {"nodes": 1, "samples": 10, "correct": 2},
     });
-    assert_eq!(site.get(path).await.json(), all);
+    assert_eq!(site.get(path).await.json(), json!({"all": all, "groups": null}));
     let by_site = site.get(&format!("{path}?by=site")).await.json();
-    assert_eq!((&by_site["nodes"], &by_site["correct"]), (&json!(4), &json!(26)));
+    assert_eq!((&by_site["all"]["nodes"], &by_site["all"]["correct"]), (&json!(4), &json!(26)));
     let groups: Vec<_> = by_site["groups"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|group| json!([group["label"], group["nodes"], group["correct"], group["samples"]]))
+        .map(|group| {
+            json!([
+                group["label"],
+                group["reports"]["nodes"],
+                group["reports"]["correct"],
+                group["reports"]["samples"]
+            ])
+        })
         .collect();
     assert_eq!(
         groups,
         [json!([null, 1, 5, 10]), json!(["ams", 2, 19, 20]), json!(["rtm", 1, 2, 10])]
     );
     let none = site.get("/v1/models/m/versions/1/evaluations/summary").await.json();
-    assert_eq!((&none["nodes"], &none["worst_decile"]["nodes"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&none["all"]["nodes"], &none["all"]["worst_decile"]["nodes"]),
+        (&json!(0), &json!(0))
+    );
 
     let compared = site.get("/v1/models/m/compare?from=1&to=stable").await.json();
     assert_eq!(
