@@ -140,6 +140,11 @@ async fn a_bad_version_is_turned_back_and_stays_away() {
     let turned: Vec<_> = history.iter().filter(|one| one["state"] == "tripped").collect();
     assert_eq!((turned.len(), &turned[0]["version"]), (1, &bad));
     assert_eq!(turned[0]["evidence"]["nodes"], 3);
+    let events: Value = rest.get("/v1/events?kind=channel&limit=1000").await.unwrap();
+    let kinds = events["items"].as_array().unwrap().iter();
+    let kinds: Vec<&str> = kinds.map(|event| event["kind"].as_str().unwrap()).collect();
+    let of = |kind: &str| kinds.iter().filter(|told| **told == kind).count();
+    assert_eq!((of("channel.tripped"), of("channel.rolled_back")), (1, 1), "{kinds:?}");
     let compared: Value =
         rest.get(&format!("/v1/models/navigation/compare?from=canary&to={bad}")).await.unwrap();
     assert!(compared["changed"].as_u64().unwrap() > 0, "{compared:#}");
