@@ -22,7 +22,9 @@ mod model;
 mod order;
 pub mod pace;
 mod plan;
+pub mod rate;
 pub mod round;
+pub mod secret;
 mod selector;
 mod strategy;
 
@@ -31,8 +33,8 @@ pub use eligibility::{Eligibility, NodeStatus, eligible};
 pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, VersionNumber};
 pub use model::{Artifact, ArtifactError, Layout, LayoutError, Tensor};
 pub use order::{
-    Answer, Candidate, Enrolment, Evaluation, Idle, LocalWork, Metrics, Receipt, Refusal,
-    RefusalCode, Settled, TrainOrder,
+    Answer, Candidate, Enrolment, EnrolmentProof, Evaluation, Idle, LocalWork, Metrics, Receipt,
+    Refusal, RefusalCode, Settled, TrainOrder,
 };
 pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep};
 pub use selector::{Place, Selector, SelectorError};
