@@ -14,6 +14,9 @@ use crate::posted::Posted;
 use crate::presence::Presence;
 use crate::store::{Store, StoreError};
 
+/// Most streams of events at once: each costs a read of the database for each event.
+const STREAMS_MAX: usize = 256;
+
 /// The coordinator without its sockets.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -27,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) groups: Queue,
     /// Memory for payloads that are being received or wait to be counted, in KiB.
     pub(crate) payload_room: Arc<Semaphore>,
+    /// Streams of events that can be open.
+    pub(crate) streams: Arc<Semaphore>,
     /// The orders to be had, as the last tick left them.
     pub(crate) board: Posted<Arc<Board>>,
     /// Asks for a tick now: something happened that a round waits for.
@@ -75,6 +80,7 @@ impl Core {
             presence: Presence::default(),
             groups,
             payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             board: Posted::new(Arc::new(Board::default())),
             wake: Notify::new(),
             stop: CancellationToken::new(),

@@ -5,6 +5,7 @@
 
 mod body;
 mod caller;
+mod events;
 mod guard;
 mod health;
 mod models;
@@ -56,6 +57,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/v1/runs/{id}/resume", post(runs::resume))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/nodes", get(nodes::list))
+        .route("/v1/events", get(events::events))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(caller::identify))

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::problem::{Code, Problem};
 
 /// Items of a page, where the request does not say.
-const LIMIT_DEFAULT: u32 = 100;
+pub(super) const LIMIT_DEFAULT: u32 = 100;
 /// Most items of a page.
-const LIMIT_MAX: u32 = 1_000;
+pub(super) const LIMIT_MAX: u32 = 1_000;
 
 /// One page of a list.
 #[derive(Debug, Serialize)]
@@ -40,16 +40,20 @@ impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
         let query = Query::<Asked>::from_request_parts(parts, state).await;
         let Query(Asked { limit, cursor }) =
             query.map_err(|error| Problem::new(Code::InvalidQuery, error.body_text()))?;
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
+        Self::new(limit.unwrap_or(LIMIT_DEFAULT), cursor)
+    }
+}
+
+impl PageQuery {
+    /// The page of at most `limit` items that begins at `cursor`.
+    pub(super) fn new(limit: u32, cursor: Option<String>) -> Result<Self, Problem> {
         if !(1..=LIMIT_MAX).contains(&limit) {
             let detail = format!("limit should be 1 to {LIMIT_MAX}, got {limit}");
             return Err(Problem::new(Code::InvalidQuery, detail));
         }
         Ok(Self { limit, cursor })
     }
-}
 
-impl PageQuery {
     /// How many items to read: one more than the page holds, to see whether another page follows.
     pub(super) fn read(&self) -> u32 {
         self.limit + 1

@@ -39,6 +39,8 @@ pub(crate) enum Code {
     IdempotencyKeyReused,
     /// A request with the same `Idempotency-Key` is being carried out.
     IdempotencyKeyInUse,
+    /// The `Last-Event-ID` is none.
+    InvalidEventId,
     /// The name is none.
     InvalidName,
     /// The artifact is none.
@@ -132,6 +134,7 @@ impl Code {
             Self::IdempotencyKeyInUse => {
                 (S::CONFLICT, "idempotency_key_in_use", "Idempotency key in use")
             }
+            Self::InvalidEventId => (S::BAD_REQUEST, "invalid_event_id", "Invalid event id"),
             Self::InvalidName => (S::UNPROCESSABLE_ENTITY, "invalid_name", "Invalid name"),
             Self::InvalidArtifact => {
                 (S::UNPROCESSABLE_ENTITY, "invalid_artifact", "Invalid artifact")
