@@ -12,6 +12,7 @@ use federation::pace::Pace;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
+use crate::access::Auth;
 use crate::commit::GroupLimits;
 use crate::core::Limits;
 
@@ -37,6 +38,9 @@ pub struct Args {
         default_value = "127.0.0.1:7401"
     )]
     pub grpc_listen: String,
+    /// Whether callers must show who they are: `tokens`, or `none` on an address that only this machine reaches
+    #[arg(long, env = "MUSTER_AUTH", value_name = "AUTH", default_value = "none")]
+    pub auth: String,
     /// How log lines look on standard error: `text` or `json`
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: String,
@@ -94,6 +98,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// Where gRPC listens; port 0 for any free one.
     pub grpc_listen: SocketAddr,
+    /// Whether callers must show who they are.
+    pub auth: Auth,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged.
@@ -151,6 +157,7 @@ impl Default for Config {
             data_dir: PathBuf::from("muster-data"),
             http_listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 7401)),
+            auth: Auth::None,
             log_format: LogFormat::Text,
             log: "info".to_owned(),
             shutdown_grace_ms: 20_000,
@@ -225,6 +232,7 @@ impl Config {
             },
             payloads_kib_max: size(self.payloads_mib_max).saturating_mul(1024),
             pace: Pace { asks_per_s_max: self.ask_per_s_max, idle_ms: self.idle_retry_ms_max },
+            auth: self.auth,
         }
     }
 }
@@ -244,6 +252,10 @@ impl TryFrom<Args> for Config {
                 .unwrap_or(default.http_listen),
             grpc_listen: parse(&mut problems, "--grpc-listen", &args.grpc_listen, address)
                 .unwrap_or(default.grpc_listen),
+            auth: Auth::from_str(&args.auth, false).unwrap_or_else(|_| {
+                problems.push(invalid("--auth", "tokens or none".to_owned(), &args.auth));
+                default.auth
+            }),
             log_format: LogFormat::from_str(&args.log_format, false).unwrap_or_else(|_| {
                 problems.push(invalid("--log-format", "text or json".to_owned(), &args.log_format));
                 default.log_format

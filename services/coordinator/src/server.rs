@@ -17,12 +17,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+use crate::access::{FirstToken, first_token};
 use crate::commit::{self, Waiting};
 use crate::config::Config;
 use crate::core::{Core, Readiness};
+use crate::entropy::SystemEntropy;
 use crate::rounds::Rounds;
 use crate::start::{self, StartError};
-use crate::store::Sql;
+use crate::store::{Sql, Store};
 use crate::{files, grpc, http};
 
 use self::door::Door;
@@ -68,8 +70,7 @@ impl Coordinator {
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
         let store =
             start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
-        let (core, updates) = Core::new(store.await?, clock, &config.limits());
-        let core = Arc::new(core);
+        let (core, updates) = open(&config, store.await?, clock).await?;
         let nodes = Door::new("gRPC", grpc_listener, files::nodes_max());
         let people = Door::new("REST", http_listener, Semaphore::MAX_PERMITS);
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -77,6 +78,24 @@ impl Coordinator {
         let grpc = grpc::serve(Arc::clone(&core), health_service, nodes.connections());
         Ok(run(&config, lock, (core, updates), health, (http_addr, http), (grpc_addr, grpc)).await)
     }
+}
+
+/// The core over an open store, with the tokens there are; where they are wanted, there is one of an admin.
+async fn open(
+    config: &Config,
+    store: Store,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<Core>, mpsc::Receiver<Waiting>), StartError> {
+    let (core, updates) = Core::new(store, clock, Arc::new(SystemEntropy), &config.limits());
+    if core.access.is_on() {
+        let unwritable = |error| start::unwritable(&config.data_dir, &error);
+        let first = first_token(&core.access, &core.store, &config.data_dir, &*core.clock).await;
+        if let FirstToken::In(file) = first.map_err(unwritable)? {
+            tracing::warn!(file = %file.display(), "no admin token holds: a new one is in this file");
+        }
+        core.access.read_tokens(&core.store).await.map_err(unwritable)?;
+    }
+    Ok((Arc::new(core), updates))
 }
 
 /// Puts the parts of a coordinator to work.

@@ -30,7 +30,7 @@ mod strategy;
 
 pub use clock::{Clock, Entropy, Timestamp};
 pub use eligibility::{Eligibility, NodeStatus, eligible};
-pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, VersionNumber};
+pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, TokenName, VersionNumber};
 pub use model::{Artifact, ArtifactError, Layout, LayoutError, Tensor};
 pub use order::{
     Answer, Candidate, Enrolment, EnrolmentProof, Evaluation, Idle, LocalWork, Metrics, Receipt,

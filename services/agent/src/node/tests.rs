@@ -25,6 +25,7 @@ fn settings(host: &Host, state: &Path) -> Settings {
         coordinator: host.address(),
         state: state.to_owned(),
         name: None,
+        enrol_token: None,
         labels: Default::default(),
         data: "navigation:seed=3".parse().unwrap(),
         status_file: None,

@@ -5,6 +5,7 @@
 
 mod body;
 mod caller;
+mod enrolment_tokens;
 mod events;
 mod guard;
 mod health;
@@ -14,8 +15,10 @@ mod page;
 mod posted;
 mod problem;
 mod runs;
+mod scope;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -27,13 +30,17 @@ use axum::routing::{get, post};
 use axum::serve::Listener;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::caller::Peer;
 use self::problem::{Code, Problem};
 use crate::core::Core;
 
+pub(crate) use self::caller::Address;
+
 /// Serves until shutdown, and then until the requests in flight are answered.
-pub(crate) async fn serve<L: Listener<Addr: Debug>>(core: Arc<Core>, listener: L) {
+pub(crate) async fn serve<L: Listener<Addr: Debug + Address>>(core: Arc<Core>, listener: L) {
     let stop = core.stop.clone();
-    let served = axum::serve(listener, router(core))
+    let service = router(core).into_make_service_with_connect_info::<Peer>();
+    let served = axum::serve(listener, service)
         .with_graceful_shutdown(async move { stop.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "serve HTTP");
@@ -57,12 +64,22 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/v1/runs/{id}/resume", post(runs::resume))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/{id}/revoke", post(nodes::revoke))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/{id}", get(tokens::show))
+        .route("/v1/tokens/{id}/revoke", post(tokens::revoke))
+        .route(
+            "/v1/enrolment-tokens",
+            get(enrolment_tokens::list).post(enrolment_tokens::create),
+        )
+        .route("/v1/enrolment-tokens/{id}", get(enrolment_tokens::show))
+        .route("/v1/enrolment-tokens/{id}/revoke", post(enrolment_tokens::revoke))
         .route("/v1/events", get(events::events))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn(caller::identify))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), caller::identify))
         .layer(middleware::from_fn(guard::time_limit))
-        .layer(middleware::from_fn(guard::loopback_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), guard::loopback_only))
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn(guard::in_span))
         .with_state(core)

@@ -2,13 +2,16 @@
 //! to HTTP; it is total, and lets no internal text out.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use std::convert::Infallible;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use federation::PlanProblem;
+use federation::limits::TOKENS_MAX;
 use serde::Serialize;
 
-use crate::store::{ModelExists, NotDirected, NotDone, NotStarted, StoreError};
+use crate::store::{ModelExists, NotDirected, NotDone, NotStarted, StoreError, TooManyTokens, UnknownNode, UnknownToken};
 
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,20 @@ pub(crate) enum Code {
     HostNotAllowed,
     /// The request comes from a foreign web page.
     OriginNotAllowed,
+    /// No token that holds.
+    Unauthenticated,
+    /// The token is not good for this.
+    ScopeMissing,
+    /// Too many wrong tokens came from this address.
+    TooManyAttempts,
+    /// Too many requests of this token.
+    RateLimited,
+    /// As many tokens hold as fit.
+    TooManyTokens,
+    /// No such token.
+    TokenNotFound,
+    /// No such node.
+    NodeNotFound,
     /// The disk is full.
     StorageFull,
     /// Too much at once.
@@ -79,6 +96,7 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    retry_after_s: Option<u64>,
 }
 
 /// One field that is wrong.
@@ -104,7 +122,7 @@ struct ProblemBody {
 }
 
 /// Seconds after which an overloaded coordinator is worth another try.
-const RETRY_AFTER_S: u8 = 1;
+const RETRY_AFTER_S: u64 = 1;
 
 impl Code {
     /// The code's HTTP status, stable text and title.
@@ -150,6 +168,15 @@ impl Code {
                 (S::MISDIRECTED_REQUEST, "host_not_allowed", "Host not allowed")
             }
             Self::OriginNotAllowed => (S::FORBIDDEN, "origin_not_allowed", "Origin not allowed"),
+            Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "Unauthenticated"),
+            Self::ScopeMissing => (S::FORBIDDEN, "scope_missing", "Scope missing"),
+            Self::TooManyAttempts => {
+                (S::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts")
+            }
+            Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limited", "Rate limited"),
+            Self::TooManyTokens => (S::CONFLICT, "too_many_tokens", "Too many tokens"),
+            Self::TokenNotFound => (S::NOT_FOUND, "token_not_found", "Token not found"),
+            Self::NodeNotFound => (S::NOT_FOUND, "node_not_found", "Node not found"),
             Self::StorageFull => (S::INSUFFICIENT_STORAGE, "storage_full", "Storage full"),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
             Self::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting_down", "Shutting down"),
@@ -161,7 +188,8 @@ impl Code {
 impl Problem {
     /// A problem, told in one sentence.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        let retry_after_s = (code == Code::Overloaded).then_some(RETRY_AFTER_S);
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s }
     }
 
     /// The same problem with the fields that are wrong.
@@ -169,11 +197,17 @@ impl Problem {
         self.errors = errors;
         self
     }
+
+    /// The same problem, which another try after so many milliseconds may not meet.
+    pub(crate) fn retry_after_ms(mut self, ms: u64) -> Self {
+        self.retry_after_s = Some(ms.div_ceil(1_000));
+        self
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { code, detail, errors } = self;
+        let Self { code, detail, errors, retry_after_s } = self;
         let (status, text, title) = code.facts();
         let body = ProblemBody {
             r#type: format!("urn:muster:problem:{text}"),
@@ -187,8 +221,11 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         let problem = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, problem);
-        if code == Code::Overloaded {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(u16::from(RETRY_AFTER_S)));
+        if let Some(retry_after_s) = retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
+        if code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -232,6 +269,31 @@ impl From<ModelExists> for Problem {
     fn from(ModelExists: ModelExists) -> Self {
         let detail = "a model with this name and another first artifact exists";
         Self::new(Code::ModelExists, detail)
+    }
+}
+
+impl From<Infallible> for Problem {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<TooManyTokens> for Problem {
+    fn from(TooManyTokens: TooManyTokens) -> Self {
+        let detail = format!("{TOKENS_MAX} tokens hold, more do not fit: revoke some");
+        Self::new(Code::TooManyTokens, detail)
+    }
+}
+
+impl From<UnknownToken> for Problem {
+    fn from(UnknownToken: UnknownToken) -> Self {
+        Self::new(Code::TokenNotFound, "no token has this number")
+    }
+}
+
+impl From<UnknownNode> for Problem {
+    fn from(UnknownNode: UnknownNode) -> Self {
+        Self::new(Code::NodeNotFound, "no node has this name")
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::Params;
 use super::page::{Page, PageQuery};
-use super::posted::{Asked, Posted};
+use super::posted::{Asked, Nothing, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::plan::PlanBody;
@@ -115,11 +115,6 @@ pub(super) async fn show(
 ) -> Result<Json<RunBody>, Problem> {
     Ok(Json(show_run(find(&core, &id).await?)))
 }
-
-/// What directs a run has nothing to say beside: an empty object.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
 
 /// `POST /v1/runs/{id}/pause`: opens no further round; the open one goes on.
 pub(super) async fn pause(

@@ -14,9 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Connected;
 
-use super::{Coordinator, Running, run};
+use super::{Coordinator, Running, open, run};
 use crate::config::Config;
-use crate::core::Core;
 use crate::store::{PowerFails, Sql};
 use crate::{grpc, http, start};
 
@@ -60,8 +59,7 @@ impl Coordinator {
         let lock = start::take_data_dir(&config.data_dir)?;
         let sql = Sql::Blocking(power_fails);
         let store = start::open_store(&config.data_dir, config.database_size_max_mib, &sql);
-        let (core, updates) = Core::new(store.await?, clock, &config.limits());
-        let core = Arc::new(core);
+        let (core, updates) = open(&config, store.await?, clock).await?;
         let (health, health_service) = tonic_health::server::health_reporter();
         let http = http::serve(Arc::clone(&core), Door(http));
         let connections = grpc.map(|connection| connection.map(Wire));

@@ -167,6 +167,7 @@ pub(crate) fn enrolment(name: &str) -> Enrolment {
         node: name.parse().unwrap(),
         labels: BTreeMap::from([("task".to_owned(), "navigation".to_owned())]),
         learners: vec!["reckon/1".to_owned()],
+        proof: None,
     }
 }
 

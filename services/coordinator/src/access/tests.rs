@@ -1,0 +1,1 @@
+//! Tokens, guesses and rates, without sockets.
