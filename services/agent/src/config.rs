@@ -242,9 +242,7 @@ impl Args {
 }
 
 impl Args {
-    fn enrol_token(
-        &self,
-    ) -> Result<Option<EnrolToken>, (&'static str, &'static str, String)> {
+    fn enrol_token(&self) -> Result<Option<EnrolToken>, (&'static str, &'static str, String)> {
         let (flag, text) = match (&self.enrol_token, &self.enrol_token_file) {
             (None, None) => return Ok(None),
             (Some(text), _) => ("--enrol-token", text.clone()),

@@ -51,10 +51,9 @@ impl Credential {
     pub fn make(dir: &StateDir, node: &NodeId, entropy: &dyn Entropy) -> Result<Self, AgentError> {
         let path = dir.path().join(FILE);
         let credential = Self { path, node: node.clone(), secret: Secret::new(entropy) };
-        credential.write().map_err(|source| AgentError::StateDir {
-            path: dir.path().to_owned(),
-            source,
-        })?;
+        credential
+            .write()
+            .map_err(|source| AgentError::StateDir { path: dir.path().to_owned(), source })?;
         Ok(credential)
     }
 

@@ -26,8 +26,8 @@ use federation::{Clock, Digest, Entropy, Timestamp};
 
 use crate::store::{ApiToken, Store, StoreError};
 
-pub use self::first::{NewAdminToken, create_token};
 pub(crate) use self::first::{FirstToken, first_token};
+pub use self::first::{NewAdminToken, create_token};
 pub(crate) use self::node::{Credential, Denied, Visit};
 
 /// How old the written time of a token's last use may get before it is written again.

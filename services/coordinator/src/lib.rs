@@ -2,8 +2,8 @@
 //!
 //! An update's way, and the modules in reading order:
 //!
-//! 1. `config`, [`start`](StartError), `server`, `shutdown`: how a coordinator comes up and goes down; `files`:
-//!    how many can be connected to it.
+//! 1. `config`, [`start`](StartError), `server`, `reload`, `shutdown`: how a coordinator comes up, changes and goes
+//!    down; `files`: how many can be connected to it.
 //! 2. `grpc` decodes what a node says; `http` what people say. Both only translate.
 //!    `access` says who may come in, and how often.
 //! 3. `orders` gives a node its work; `presence` knows who is there to be drawn.
@@ -31,6 +31,7 @@ mod orders;
 mod plan;
 mod posted;
 mod presence;
+mod reload;
 mod rounds;
 mod server;
 pub mod shutdown;
@@ -42,8 +43,14 @@ mod testing;
 
 pub use access::{Auth, Scope};
 pub use clock::SystemClock;
-pub use config::{Args, Config, ConfigError, ConfigProblem, LogFormat};
+pub use config::{
+    Args, CONFIG_FILE, Config, ConfigError, ConfigProblem, Effect, Loaded, LogFormat, Origin,
+    SETTINGS, Setting, Wish, default_file, warn_of_unknown_variables,
+};
 pub use entropy::SystemEntropy;
-pub use server::{Coordinator, PartEnded, Running, Simulated};
+pub use reload::Reloader;
+pub use server::{
+    Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError, Tuning,
+};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};

@@ -121,19 +121,10 @@ impl World {
     ) -> Self {
         let file = dir.path().join("coordinator.db");
         let store = Store::open(&file, size_max_mib, &Sql::Awaited).await.unwrap();
-        let (core, updates) = Core::new(
-            store,
-            Arc::clone(&clock) as Arc<dyn Clock>,
-            Arc::new(SystemEntropy),
-            limits,
-        );
+        let (core, updates) =
+            Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemEntropy), limits);
         let core = Arc::new(core);
-        tokio::spawn(commit::run(
-            Arc::clone(&core),
-            updates,
-            limits.groups,
-            CancellationToken::new(),
-        ));
+        tokio::spawn(commit::run(Arc::clone(&core), updates, CancellationToken::new()));
         let rounds = Rounds::new(Arc::clone(&core));
         Self { dir, clock, core, rounds }
     }

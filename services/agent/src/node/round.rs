@@ -90,9 +90,7 @@ impl Node {
                 self.phase = Phase::Train(task);
                 Progress::Working
             }
-            Ok(Err(refused)) if is_about_the_node(&refused) => {
-                self.turned_away(&refused)
-            }
+            Ok(Err(refused)) if is_about_the_node(&refused) => self.turned_away(&refused),
             Ok(Err(refused)) => {
                 warn!(code = refused.code, detail = refused.message, "the evaluation is refused");
                 self.phase = Phase::Train(task);

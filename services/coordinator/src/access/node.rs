@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ed25519_dalek::{Signature, VerifyingKey};
 use federation::limits::NODE_OPEN_MAX;
 use federation::secret::{Kind, Secret, enrolment_statement, same};
-use federation::{Answer, Clock, Digest, Enrolment, EnrolmentProof, NodeId, Refusal, RefusalCode};
+use federation::{Answer, Digest, Enrolment, EnrolmentProof, NodeId, Refusal, RefusalCode};
 
 use crate::core::Core;
 use crate::presence::Entrance;
@@ -117,7 +117,12 @@ fn proven(enrolment: &Enrolment, proof: &EnrolmentProof) -> Answer<(u64, Digest,
     let EnrolmentProof { token, credential, signature } = proof;
     let Some((id, secret)) = Secret::read::<u64>(Kind::EnrolmentToken, token) else {
         let code = RefusalCode::EnrolmentTokenUnknown;
-        return Err(Refusal::new(code, "proof.token", "an enrolment token: mse_...", "another text"));
+        return Err(Refusal::new(
+            code,
+            "proof.token",
+            "an enrolment token: mse_...",
+            "another text",
+        ));
     };
     let Enrolment { public_key, node, .. } = enrolment;
     let statement = enrolment_statement(public_key, node, id, credential);

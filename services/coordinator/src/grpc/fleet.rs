@@ -82,7 +82,9 @@ impl Fleet {
             Err(refusal) => return Ok(Err(refusal)),
             // Whatever is counted has its receipt, however often it is asked for.
             Ok(Announced::Again(receipt)) => return Ok(Ok(receipt)),
-            Ok(Announced::Proceed) => self.core.take_turn(&candidate.node).map_err(CallError::Denied)?,
+            Ok(Announced::Proceed) => {
+                self.core.take_turn(&candidate.node).map_err(CallError::Denied)?
+            }
         }
         // The announcement was judged: its length is the model's, which has a limit.
         let kib = u32::try_from(candidate.payload_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -105,7 +107,12 @@ impl FleetService for Fleet {
         // A node that is known comes in by its credential; one that is new shows one that does not hold yet.
         let (mut known, mut _visit) = (None, None);
         if let Some(credential) = &shown.credential {
-            match self.core.visit(Some(credential), credential.node()).await.map_err(CallError::Store)? {
+            match self
+                .core
+                .visit(Some(credential), credential.node())
+                .await
+                .map_err(CallError::Store)?
+            {
                 Ok(visit) => {
                     self.core.take_turn(credential.node()).map_err(CallError::Denied)?;
                     known = Some(credential.node().clone());

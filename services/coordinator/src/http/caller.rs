@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::serve::{IncomingStream, Listener};
 use hyper::body::{Frame, SizeHint};
 
 use super::problem::{Code, Problem};
@@ -27,48 +25,19 @@ pub(super) struct Caller {
     pub(super) actor: String,
 }
 
-/// The address that a request comes from, as far as there is one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) Option<IpAddr>);
-
-/// Where a connection comes from.
-pub(crate) trait Address {
-    /// Its IP address, if it has one.
-    fn ip(&self) -> Option<IpAddr>;
-}
-
-impl Address for SocketAddr {
-    fn ip(&self) -> Option<IpAddr> {
-        Some(Self::ip(self))
-    }
-}
-
-impl Address for () {
-    fn ip(&self) -> Option<IpAddr> {
-        None
-    }
-}
-
-impl<L: Listener<Addr: Address>> Connected<IncomingStream<'_, L>> for Peer {
-    fn connect_info(connection: IncomingStream<'_, L>) -> Self {
-        Self(connection.remote_addr().ip())
-    }
-}
-
 /// Finds out who makes a request, and refuses it if they may not.
 pub(super) async fn identify(
     State(core): State<Arc<Core>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let route = request.extensions().get::<MatchedPath>();
-    let scope = needed(request.method(), route.map(MatchedPath::as_str));
+    let scope = needed(request.method(), request.uri().path());
     let (Some(scope), true) = (scope, core.access.is_on()) else {
         request.extensions_mut().insert(Caller { actor: "rest".to_owned() });
         return next.run(request).await;
     };
-    let peer = request.extensions().get::<ConnectInfo<Peer>>();
-    let peer = peer.and_then(|ConnectInfo(Peer(ip))| *ip);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.ip());
     let Pass { id, scope: has, seat } = match let_in(&core, request.headers(), peer) {
         Ok(pass) => pass,
         Err(problem) => return problem.into_response(),

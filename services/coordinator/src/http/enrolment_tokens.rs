@@ -8,12 +8,14 @@ use axum::extract::State;
 use federation::limits::{ENROLMENT_USES_MAX, LABELS_MAX};
 use federation::secret::{Kind, Secret};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::answers::problems;
 use super::body::Params;
-use super::page::{Page, PageQuery};
-use super::posted::{Nothing, Posted};
+use super::page::{Page, PageParams, PageQuery};
+use super::posted::{KeyParam, Nothing, Posted};
 use super::problem::{Code, FieldError, Problem};
-use super::tokens::{expiry, name_of, number, out_of_range, without_token};
+use super::tokens::{TokenPath, expiry, name_of, number, out_of_range, without_token};
 use crate::core::Core;
 use crate::store::{Deed, EnrolmentToken, NewEnrolmentToken, Reply, UnknownToken};
 
@@ -21,37 +23,72 @@ use crate::store::{Deed, EnrolmentToken, NewEnrolmentToken, Reply, UnknownToken}
 const EXPIRES_IN_MS: u64 = 24 * 3_600_000;
 
 /// An enrolment token to make.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewEnrolmentToken)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewEnrolmentTokenBody {
+    /// What people call it: a name, which need not be unique.
+    #[schema(examples("line-3"), pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
     name: String,
     /// What its nodes carry, whatever they say; none where it does not say.
+    #[schema(examples(json!({"site": "ams"})))]
     #[serde(default)]
     labels: BTreeMap<String, String>,
     /// How many nodes it may let in; one where it does not say.
+    #[schema(minimum = 1, maximum = 1_000_000)]
     uses_max: Option<u32>,
     /// How long it holds; a day where it does not say.
+    #[schema(minimum = 1, maximum = 316_224_000_000_u64)]
     expires_in_ms: Option<u64>,
 }
 
 /// An enrolment token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EnrolmentToken)]
 pub(super) struct EnrolmentTokenBody {
+    /// Its number.
     id: u64,
+    /// What people call it.
+    #[schema(examples("line-3"))]
     name: String,
+    /// What its nodes carry, whatever they say.
+    #[schema(examples(json!({"site": "ams"})))]
     labels: BTreeMap<String, String>,
+    /// How many nodes it may let in.
     uses_max: u32,
-    /// How many nodes it has let in.
+    /// How many it has let in.
     uses: u32,
+    /// When it was made.
     created_at_ms: u64,
+    /// From when on it does not hold.
+    #[schema(required)]
     expires_at_ms: Option<u64>,
+    /// When it was revoked; null unless it was.
+    #[schema(required)]
     revoked_at_ms: Option<u64>,
-    /// What a node is started with, as `--enrol-token`: told once, when it is made.
+    /// What a node is started with, as `--enrol-token`. Told once, in the answer that made it.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
 }
 
-/// `POST /v1/enrolment-tokens`.
+problems!(CreateProblems = POST + [InvalidName]);
+problems!(ListProblems = LIST);
+problems!(ShowProblems = READ + [NotFound, TokenNotFound]);
+problems!(RevokeProblems = POST + [NotFound, TokenNotFound]);
+
+/// Makes an enrolment token
+///
+/// Its secret is in this answer and nowhere else: the same request again, by its `Idempotency-Key`, is answered without.
+#[utoipa::path(
+    post, path = "/v1/enrolment-tokens", tag = "tokens", operation_id = "create_enrolment_token",
+    params(KeyParam), request_body = NewEnrolmentTokenBody,
+    responses(
+        (status = 201, description = "It was made.", body = EnrolmentTokenBody,
+            headers(("Location" = String, description = "Where it is."))),
+        CreateProblems,
+    )
+)]
 pub(super) async fn create(
     State(core): State<Arc<Core>>,
     Posted { body, request }: Posted<NewEnrolmentTokenBody>,
@@ -76,28 +113,57 @@ pub(super) async fn create(
     Ok(answer)
 }
 
-/// `GET /v1/enrolment-tokens`.
+/// Lists the enrolment tokens
+///
+/// In the order of their numbers, those that do not hold any more included.
+#[utoipa::path(
+    get, path = "/v1/enrolment-tokens", tag = "tokens", operation_id = "list_enrolment_tokens",
+    params(PageParams),
+    responses(
+        (status = 200, description = "A page of enrolment tokens.", body = Page<EnrolmentTokenBody>),
+        ListProblems,
+    )
+)]
 pub(super) async fn list(
     State(core): State<Arc<Core>>,
     query: PageQuery,
 ) -> Result<Json<Page<EnrolmentTokenBody>>, Problem> {
-    let tokens = core.store.enrolment_tokens(query.after_number()?, query.read()).await?;
+    let tokens =
+        core.store.enrolment_tokens(query.after()?.unwrap_or_default(), query.read()).await?;
     Ok(Json(query.page(tokens, |token| token.id.to_string(), |token| show_token(token, None))))
 }
 
-/// `GET /v1/enrolment-tokens/{id}`.
+/// Shows an enrolment token
+#[utoipa::path(
+    get, path = "/v1/enrolment-tokens/{id}", tag = "tokens",
+    operation_id = "show_enrolment_token", params(TokenPath),
+    responses(
+        (status = 200, description = "The enrolment token.", body = EnrolmentTokenBody),
+        ShowProblems,
+    )
+)]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(TokenPath { id }): Params<TokenPath>,
 ) -> Result<Json<EnrolmentTokenBody>, Problem> {
     let token = core.store.enrolment_token(number(&id)?).await?;
     Ok(Json(show_token(token.ok_or(UnknownToken)?, None)))
 }
 
-/// `POST /v1/enrolment-tokens/{id}/revoke`: it lets in no more nodes. Those that it let in stay.
+/// Revokes an enrolment token
+///
+/// It lets in no more nodes. Those that it let in stay.
+#[utoipa::path(
+    post, path = "/v1/enrolment-tokens/{id}/revoke", tag = "tokens",
+    operation_id = "revoke_enrolment_token", params(TokenPath, KeyParam), request_body = Nothing,
+    responses(
+        (status = 200, description = "The enrolment token as it is now.", body = EnrolmentTokenBody),
+        RevokeProblems,
+    )
+)]
 pub(super) async fn revoke(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(TokenPath { id }): Params<TokenPath>,
     Posted { body: Nothing {}, request }: Posted<Nothing>,
 ) -> Result<Reply, Problem> {
     let id = number(&id)?;

@@ -21,8 +21,10 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use utoipa::{IntoParams, ToSchema};
 
-use super::page::{LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
+use super::answers::problems;
+use super::page::{Everything, LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
 use super::problem::{Code, Problem};
 use crate::core::Core;
 use crate::store::{Event, Kept, StoreError};
@@ -39,9 +41,11 @@ const KIND_BYTES_MAX: usize = 64;
 const READ: u32 = 256;
 
 /// An event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(super) struct EventBody {
     /// Its number: ascending, never used again.
+    #[schema(minimum = 1)]
     id: u64,
     /// When it happened.
     at_ms: u64,
@@ -52,28 +56,62 @@ pub(super) struct EventBody {
     /// Who did it.
     actor: String,
     /// What else there is to say.
+    #[schema(value_type = Object)]
     detail: Value,
 }
 
 /// What is asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
     /// Only events of this kind; `round` stands for `round.opened` and all others that begin so.
+    #[param(min_length = 1, max_length = 64, example = "round")]
     kind: Option<String>,
     /// Of a list: most items of a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
-    /// Of a list: where the page begins.
+    /// Of a list: where the page begins, the `next_cursor` of the page before.
+    #[param(min_length = 1, max_length = 200)]
     cursor: Option<String>,
     /// Of a stream: begin after the event of this number; 0 for the oldest that is kept.
     after: Option<u64>,
     /// Of a stream: end it after so many events.
+    #[param(minimum = 1, maximum = 4_294_967_295_i64)]
     max_events: Option<u64>,
     /// Of a stream: end it after so many seconds.
+    #[param(minimum = 0, maximum = 86_400)]
     wait_s: Option<u64>,
 }
 
-/// `GET /v1/events`.
+/// Where a stream begins.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the description reads it; `last_event_id` reads the header")]
+pub(super) struct LastEventParam {
+    /// Of a stream: begin after this event, the last that the client has seen.
+    #[param(rename = "Last-Event-ID")]
+    last_event_id: Option<u64>,
+}
+
+problems!(EventsProblems = LIST + [InvalidEventId]);
+
+/// Tells what happens
+///
+/// As a list, or with `Accept: text/event-stream` as a stream of server-sent events. A stream begins after
+/// `Last-Event-ID`, or after `after`, or now. Where events after that point were dropped already it begins with the
+/// event `reset`: whoever kept a picture must make a new one. It ends with `bye`, whose data says why.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events", operation_id = "events",
+    params(EventsQuery, LastEventParam),
+    responses(
+        (status = 200, description = "A page of events, or their stream.", content(
+            (Page<EventBody> = "application/json"),
+            (String = "text/event-stream"),
+        )),
+        EventsProblems,
+    )
+)]
 pub(super) async fn events(
     State(core): State<Arc<Core>>,
     headers: HeaderMap,
@@ -92,9 +130,9 @@ async fn list(core: &Core, query: EventsQuery) -> Result<Response, Problem> {
         let detail = "after, max_events and wait_s are for a stream: Accept: text/event-stream";
         return Err(Problem::new(Code::InvalidQuery, detail));
     }
-    let page = PageQuery::new(limit.unwrap_or(LIMIT_DEFAULT), cursor)?;
+    let page = PageQuery::new(limit.unwrap_or(LIMIT_DEFAULT), cursor, Everything {})?;
     let kind = kind.unwrap_or_default();
-    let events = core.store.events(page.after_number()?, kind, page.read()).await?;
+    let events = core.store.events(page.after()?.unwrap_or_default(), kind, page.read()).await?;
     let page: Page<EventBody> = page.page(events, |event| event.seq.to_string(), show);
     Ok(Json(page).into_response())
 }

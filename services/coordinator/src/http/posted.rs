@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
 use super::caller::Caller;
@@ -19,6 +20,16 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Most bytes of a key.
 const KEY_BYTES_MAX: usize = 255;
 
+/// The key of a POST.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the description reads it; `key` reads the header")]
+pub(super) struct KeyParam {
+    /// A text of the client's choosing. The request is carried out once, however often it is sent with it.
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
+    idempotency_key: Option<String>,
+}
+
 /// A POST.
 #[derive(Debug)]
 pub(super) struct Posted<T> {
@@ -29,7 +40,7 @@ pub(super) struct Posted<T> {
 }
 
 /// The body of a POST that has nothing to say beside its path: an empty object.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 

@@ -9,42 +9,93 @@ use federation::limits::TOKEN_LIFE_MS_MAX;
 use federation::secret::{Kind, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::openapi::schema::Schema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::answers::{problems, words};
 use super::body::Params;
-use super::page::{Page, PageQuery};
-use super::posted::{Nothing, Posted};
+use super::page::{Page, PageParams, PageQuery};
+use super::posted::{KeyParam, Nothing, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::access::Scope;
 use crate::core::Core;
 use crate::store::{ApiToken, By, Deed, NewToken, Reply, UnknownToken};
 
 /// A token to make.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewToken)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTokenBody {
+    /// What people call it: a name, which need not be unique.
+    #[schema(examples("ci"), pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
     name: String,
+    /// What it is good for.
+    #[schema(schema_with = scopes)]
     scope: String,
     /// How long it holds; until it is revoked where it does not say.
+    #[schema(minimum = 1, maximum = 316_224_000_000_u64)]
     expires_in_ms: Option<u64>,
 }
 
 /// A token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Token)]
 pub(super) struct TokenBody {
+    /// Its number.
     id: u64,
+    /// What people call it.
+    #[schema(examples("ci"))]
     name: String,
+    /// What it is good for.
+    #[schema(schema_with = scopes)]
     scope: &'static str,
+    /// When it was made.
     created_at_ms: u64,
+    /// From when on it does not hold; null for one that holds until it is revoked.
+    #[schema(required)]
     expires_at_ms: Option<u64>,
+    /// When it was revoked; null unless it was.
+    #[schema(required)]
     revoked_at_ms: Option<u64>,
     /// When it was last used; null before it was.
+    #[schema(required)]
     used_at_ms: Option<u64>,
-    /// What is shown as `Authorization: Bearer ...`: told once, when it is made.
+    /// What is shown as `Authorization: Bearer ...`. Told once, in the answer that made it.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
 }
 
-/// `POST /v1/tokens`.
+/// A token's place.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct TokenPath {
+    /// The token's number.
+    #[param(value_type = u64, minimum = 1, example = 1)]
+    pub(super) id: String,
+}
+
+fn scopes() -> Schema {
+    words(&["read", "operate", "admin"], "What it is good for. Each includes those before it.")
+}
+
+problems!(CreateProblems = POST + [InvalidName, TooManyTokens]);
+problems!(ListProblems = LIST);
+problems!(ShowProblems = READ + [NotFound, TokenNotFound]);
+problems!(RevokeProblems = POST + [NotFound, TokenNotFound]);
+
+/// Makes a token
+///
+/// Its secret is in this answer and nowhere else: the same request again, by its `Idempotency-Key`, is answered without.
+#[utoipa::path(
+    post, path = "/v1/tokens", tag = "tokens", operation_id = "create_token", params(KeyParam),
+    request_body = NewTokenBody,
+    responses(
+        (status = 201, description = "It was made.", body = TokenBody,
+            headers(("Location" = String, description = "Where it is."))),
+        CreateProblems,
+    )
+)]
 pub(super) async fn create(
     State(core): State<Arc<Core>>,
     Posted { body, request }: Posted<NewTokenBody>,
@@ -70,33 +121,55 @@ pub(super) async fn create(
     Ok(answer)
 }
 
-/// `GET /v1/tokens`.
+/// Lists the tokens
+///
+/// In the order of their numbers, those that do not hold any more included.
+#[utoipa::path(
+    get, path = "/v1/tokens", tag = "tokens", operation_id = "list_tokens", params(PageParams),
+    responses((status = 200, description = "A page of tokens.", body = Page<TokenBody>), ListProblems)
+)]
 pub(super) async fn list(
     State(core): State<Arc<Core>>,
     query: PageQuery,
 ) -> Result<Json<Page<TokenBody>>, Problem> {
-    let tokens = core.store.tokens(query.after_number()?, query.read()).await?;
-    Ok(Json(query.page(tokens, |token| token.id.to_string(), |token| show_token(&core, token, None))))
+    let tokens = core.store.tokens(query.after()?.unwrap_or_default(), query.read()).await?;
+    Ok(Json(query.page(
+        tokens,
+        |token| token.id.to_string(),
+        |token| show_token(&core, token, None),
+    )))
 }
 
-/// `GET /v1/tokens/{id}`.
+/// Shows a token
+#[utoipa::path(
+    get, path = "/v1/tokens/{id}", tag = "tokens", operation_id = "show_token", params(TokenPath),
+    responses((status = 200, description = "The token.", body = TokenBody), ShowProblems)
+)]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(TokenPath { id }): Params<TokenPath>,
 ) -> Result<Json<TokenBody>, Problem> {
     let token = core.store.token(number(&id)?).await?;
     Ok(Json(show_token(&core, token.ok_or(UnknownToken)?, None)))
 }
 
-/// `POST /v1/tokens/{id}/revoke`: it does not hold any more, from the next request on.
+/// Revokes a token
+///
+/// It does not hold any more, from the next request on; streams of events that it opened end.
+#[utoipa::path(
+    post, path = "/v1/tokens/{id}/revoke", tag = "tokens", operation_id = "revoke_token",
+    params(TokenPath, KeyParam), request_body = Nothing,
+    responses((status = 200, description = "The token as it is now.", body = TokenBody), RevokeProblems)
+)]
 pub(super) async fn revoke(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(TokenPath { id }): Params<TokenPath>,
     Posted { body: Nothing {}, request }: Posted<Nothing>,
 ) -> Result<Reply, Problem> {
     let id = number(&id)?;
     let shown = Arc::clone(&core);
-    let deed = request.deed(move |token: &ApiToken| Reply::ok(&show_token(&shown, token.clone(), None)));
+    let deed =
+        request.deed(move |token: &ApiToken| Reply::ok(&show_token(&shown, token.clone(), None)));
     let answer = core.store.revoke_token(id, deed).await??;
     core.access.read_tokens(&core.store).await?;
     tracing::info!(token.id = id, "revoked a token");
@@ -120,7 +193,8 @@ fn show_token(core: &Core, token: ApiToken, secret: Option<&Secret>) -> TokenBod
 
 /// The name of a token of either kind.
 pub(super) fn name_of(text: &str) -> Result<TokenName, Problem> {
-    text.parse().map_err(|error: federation::IdError| Problem::new(Code::InvalidName, error.to_string()))
+    text.parse()
+        .map_err(|error: federation::IdError| Problem::new(Code::InvalidName, error.to_string()))
 }
 
 /// The number of a token of either kind.

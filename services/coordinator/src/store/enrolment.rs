@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use federation::secret::same;
-use federation::{Answer, Digest, Enrolment, NodeId, Refusal, RefusalCode, Timestamp, TokenName, limits};
+use federation::{
+    Answer, Digest, Enrolment, NodeId, Refusal, RefusalCode, Timestamp, TokenName, limits,
+};
 use sqlx::SqliteConnection;
 
 use super::deed::{By, Deed, NotDone, Reply};
@@ -262,7 +264,8 @@ impl Store {
         &self,
         id: u64,
     ) -> Result<Option<EnrolmentToken>, StoreError> {
-        self.read("enrolment_token", async move |tx: &mut SqliteConnection| find(tx, id).await).await
+        self.read("enrolment_token", async move |tx: &mut SqliteConnection| find(tx, id).await)
+            .await
     }
 
     /// Up to `limit` enrolment tokens with numbers after `after`, in order.
@@ -299,14 +302,15 @@ async fn grant(
     let proof = match entry {
         // It keeps the labels of the token that let it in once.
         Entry::Open => return Ok(Ok(kept(tx, known).await?)),
-        Entry::Guarded { shown: Some(shown), .. } if known.is_some_and(|known| known.id == shown) => {
+        Entry::Guarded { shown: Some(shown), .. }
+            if known.is_some_and(|known| known.id == shown) =>
+        {
             return Ok(Ok(kept(tx, known).await?));
         }
         Entry::Guarded { proof, .. } => proof,
     };
-    let refuse = |code, expected: &str, got: &str| {
-        Ok(Err(Refusal::new(code, "proof.token", expected, got)))
-    };
+    let refuse =
+        |code, expected: &str, got: &str| Ok(Err(Refusal::new(code, "proof.token", expected, got)));
     let Some((id, hash, credential)) = proof else {
         let (code, expected) = (RefusalCode::EnrolmentTokenMissing, "an enrolment token");
         return refuse(code, expected, "neither one nor the credential of this node");
@@ -316,10 +320,18 @@ async fn grant(
         return refuse(RefusalCode::EnrolmentTokenUnknown, expected, "another");
     };
     if token.revoked_ms.is_some() {
-        return refuse(RefusalCode::EnrolmentTokenRevoked, "a token that holds", "one that was revoked");
+        return refuse(
+            RefusalCode::EnrolmentTokenRevoked,
+            "a token that holds",
+            "one that was revoked",
+        );
     }
     if token.expires_ms.is_some_and(|expires_ms| expires_ms <= now.0) {
-        return refuse(RefusalCode::EnrolmentTokenExpired, "a token that holds", "one whose time is over");
+        return refuse(
+            RefusalCode::EnrolmentTokenExpired,
+            "a token that holds",
+            "one whose time is over",
+        );
     }
     if known.and_then(|known| known.token) != Some(id) {
         if token.uses >= token.uses_max {

@@ -103,7 +103,10 @@ macro_rules! nodes {
 }
 
 /// The node with this public key, which is there.
-pub(super) async fn by_key(tx: &mut SqliteConnection, public_key: &[u8; 32]) -> Result<Node, Fault> {
+pub(super) async fn by_key(
+    tx: &mut SqliteConnection,
+    public_key: &[u8; 32],
+) -> Result<Node, Fault> {
     let row: NodeRow = sqlx::query_as(nodes!("WHERE n.public_key = ?"))
         .bind(&public_key[..])
         .fetch_one(tx)

@@ -148,12 +148,16 @@ async fn a_model_has_one_run_at_a_time() {
 async fn a_key_is_one_node_and_a_name_is_one_key() {
     let world = World::new().await;
     let first = world.core.store.enrol(enrolment("a"), Entry::Open, NOW).await.unwrap().unwrap();
-    assert_eq!(world.core.store.enrol(enrolment("a"), Entry::Open, NOW).await.unwrap().unwrap(), first);
+    assert_eq!(
+        world.core.store.enrol(enrolment("a"), Entry::Open, NOW).await.unwrap().unwrap(),
+        first
+    );
 
     let mut renamed = enrolment("b");
     renamed.public_key = first.public_key;
     renamed.labels.insert("site".to_owned(), "ams".to_owned());
-    let same = world.core.store.enrol(renamed, Entry::Open, Timestamp(2_000)).await.unwrap().unwrap();
+    let same =
+        world.core.store.enrol(renamed, Entry::Open, Timestamp(2_000)).await.unwrap().unwrap();
     assert_eq!((same.id, same.enrolled_ms, same.seen_ms), (first.id.clone(), 1_000, 2_000));
     assert_eq!(same.labels.len(), 2, "labels are refreshed");
 

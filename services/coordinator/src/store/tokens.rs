@@ -165,7 +165,9 @@ impl Store {
     pub(crate) async fn valid_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         self.read("valid_tokens", async move |tx: &mut SqliteConnection| {
             let rows: Vec<TokenRow> =
-                sqlx::query_as("SELECT * FROM tokens WHERE revoked_ms IS NULL").fetch_all(tx).await?;
+                sqlx::query_as("SELECT * FROM tokens WHERE revoked_ms IS NULL")
+                    .fetch_all(tx)
+                    .await?;
             Ok(rows.into_iter().map(ApiToken::try_from).collect::<Result<_, _>>()?)
         })
         .await
@@ -204,7 +206,8 @@ async fn insert(tx: &mut SqliteConnection, new: &NewToken, by: &By) -> Result<Ap
     let id = int("tokens.id", id)?;
     audit::token_created(tx, id, new, by).await?;
     let found = find(tx, id).await?;
-    Ok(found.ok_or(Corrupt { column: "tokens.id", got: format!("{id}, which was just written") })?)
+    Ok(found
+        .ok_or(Corrupt { column: "tokens.id", got: format!("{id}, which was just written") })?)
 }
 
 async fn find(tx: &mut SqliteConnection, id: u64) -> Result<Option<ApiToken>, Fault> {
