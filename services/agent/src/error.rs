@@ -80,7 +80,7 @@ pub enum AgentError {
     },
     /// The coordinator wants to know who the node is, and the node has nothing that holds.
     #[error(
-        "the coordinator does not let the node `{node}` in: {message} ({code}); ask for an enrolment token (muster fleet token) and start with --enrol-token"
+        "the coordinator does not let the node `{node}` in: {message} ({code}); ask whoever runs the coordinator for an enrolment token and start with --enrol-token"
     )]
     NotLetIn {
         /// The node's name.

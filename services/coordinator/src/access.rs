@@ -29,6 +29,7 @@ use crate::store::{ApiToken, Store, StoreError};
 pub(crate) use self::first::{FirstToken, first_token};
 pub use self::first::{NewAdminToken, create_token};
 pub(crate) use self::node::{Credential, Denied, Visit};
+pub use federation::TokenName;
 
 /// How old the written time of a token's last use may get before it is written again.
 const USED_STALE_MS: u64 = 30_000;

@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod model;
 mod print;
+mod token;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,6 +36,9 @@ enum Command {
     /// Find out what happened, from a coordinator's database file
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make the first token of a coordinator
+    #[command(subcommand)]
+    Token(token::Command),
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => run(demo(args)),
         Command::Model(command) => run(model(command)),
         Command::Audit(command) => run(audit(command)),
+        Command::Token(command) => run(token(command)),
         Command::Config(command) => config(&command),
     }
 }
@@ -137,6 +142,16 @@ fn config(command: &config::Command) -> ExitCode {
         Ok((said, status)) => {
             line(&said);
             ExitCode::from(status)
+        }
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn token(command: token::Command) -> ExitCode {
+    match token::run(command).await {
+        Ok(said) => {
+            line(&said);
+            ExitCode::SUCCESS
         }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
