@@ -122,8 +122,13 @@ impl Rest {
     /// # Errors
     /// [`RestError`].
     pub async fn create_model(&self, name: &str, artifact: &Artifact) -> Result<Value, RestError> {
-        let body = json!({"name": name, "artifact": STANDARD.encode(artifact.encode())});
-        self.post("/v1/models", &body).await
+        self.post("/v1/models", &Self::new_model(name, artifact)).await
+    }
+
+    /// What is POSTed to `/v1/models` to make a model of an artifact.
+    #[must_use]
+    pub fn new_model(name: &str, artifact: &Artifact) -> Value {
+        json!({"name": name, "artifact": STANDARD.encode(artifact.encode())})
     }
 
     fn parse<T: DeserializeOwned>(
