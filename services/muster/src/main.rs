@@ -2,6 +2,7 @@
 
 mod audit;
 mod client;
+mod config;
 mod failure;
 mod fleet;
 mod manual;
@@ -21,8 +22,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use coordinator::shutdown::{Ended, signals, until_signalled};
-use coordinator::{Config, Coordinator, SystemClock, files, telemetry};
+use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
+use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
 use failure::{EXIT_STATUSES, Failure, status};
 use print::{failure, line, try_line};
 
@@ -54,6 +55,9 @@ enum Command {
     /// Find out what happened, from a coordinator's database file
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Begin a file of settings for `serve`, or check one
+    #[command(subcommand)]
+    Config(config::Command),
     /// Name the coordinators that you work with
     #[command(subcommand)]
     Profile(profile::Command),
@@ -65,45 +69,66 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(args) => start(serve(args)),
+        Command::Serve(args) => run(serve(args)),
         Command::Node(args) => agent::run(&args),
-        Command::Demo(args) => start(demo(args)),
-        Command::Run(command) => start(told(run::run(command))),
-        Command::Model(command) => start(told(model::run(command))),
-        Command::Fleet(command) => start(told(fleet::run(command))),
-        Command::Audit(command) => start(audit(command)),
+        Command::Demo(args) => run(demo(args)),
+        Command::Run(command) => run(told(run::run(command))),
+        Command::Model(command) => run(told(model::run(command))),
+        Command::Fleet(command) => run(told(fleet::run(command))),
+        Command::Audit(command) => run(audit(command)),
+        Command::Config(command) => config(&command),
         Command::Profile(command) => ended(profile::run(command)),
         Command::Completions(args) => ended(manual::completions(&args, Cli::command())),
         Command::Man(args) => ended(manual::man(&args, Cli::command())),
     }
 }
 
-fn start(work: impl Future<Output = ExitCode>) -> ExitCode {
+fn run(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => failure("runtime_not_started", &error, status::OS_ERROR),
     }
 }
 
-/// Serves until a signal; a second one ends the process at once.
+/// Serves until a signal; a second one ends the process at once. SIGHUP reloads.
 async fn serve(args: coordinator::Args) -> ExitCode {
-    let config = match Config::try_from(args) {
-        Ok(config) => config,
+    let loaded = match args.load() {
+        Ok(loaded) => loaded,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
-    telemetry::init(&config);
+    match args.wish() {
+        Wish::Use => {}
+        Wish::Toml => {
+            line(loaded.to_toml().trim_end());
+            return ExitCode::SUCCESS;
+        }
+        Wish::Json => {
+            line(&loaded.to_json().to_string());
+            return ExitCode::SUCCESS;
+        }
+    }
+    let config = loaded.config;
+    let log = telemetry::init(&config);
+    coordinator::warn_of_unknown_variables(&config::variables(&Cli::command()));
     files::raise_limit();
-    let signals = match signals() {
-        Ok(signals) => signals,
+    let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
+        Ok(both) => both,
         Err(error) => return failure("signals_not_handled", &error, status::OS_ERROR),
     };
-    let running = match Coordinator::start(config, Arc::new(SystemClock::new())).await {
+    let clock = Arc::new(SystemClock::new());
+    let running = match Coordinator::start(config.clone(), clock).await {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
     line(&format!("REST  http://{}", running.http_addr()));
     line(&format!("gRPC  http://{}", running.grpc_addr()));
-    match until_signalled(running, signals).await {
+    let reloader = Reloader { args, config, tuning: running.tuning(), log };
+    let ended = tokio::select! {
+        biased;
+        ended = until_signalled(running, signals) => ended,
+        never = reloader.run(hangups) => match never {},
+    };
+    match ended {
         Ok(Ended::InOrder) => ExitCode::SUCCESS,
         // The shell's convention for a process that a signal ended. Not a return: nothing is waited for any more.
         Ok(Ended::AtOnce) => std::process::exit(130),
@@ -130,6 +155,16 @@ async fn told(work: impl Future<Output = Result<u8, Failure>>) -> ExitCode {
 
 fn ended(result: Result<u8, Failure>) -> ExitCode {
     result.map_or_else(|failure| print::fail(&failure), ExitCode::from)
+}
+
+fn config(command: &config::Command) -> ExitCode {
+    match config::run(command) {
+        Ok((said, status)) => {
+            line(&said);
+            ExitCode::from(status)
+        }
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
 }
 
 async fn audit(command: audit::Command) -> ExitCode {

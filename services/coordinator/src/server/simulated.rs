@@ -67,7 +67,7 @@ impl Coordinator {
         let connections = grpc.map(|connection| connection.map(Wire));
         let grpc = grpc::serve(Arc::clone(&core), health_service, connections);
         let (http, grpc) = ((config.http_listen, http), (config.grpc_listen, grpc));
-        Ok(run(&config, lock, (core, updates), health, http, grpc).await)
+        Ok(run(lock, (core, updates), health, http, grpc).await)
     }
 }
 
