@@ -95,6 +95,11 @@ impl Failure {
         &self.code
     }
 
+    /// What happened.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
         self.status

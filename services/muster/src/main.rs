@@ -3,6 +3,7 @@
 mod audit;
 mod client;
 mod config;
+mod events;
 mod failure;
 mod fleet;
 mod manual;
@@ -13,6 +14,7 @@ mod print;
 mod profile;
 mod remote;
 mod run;
+mod sse;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -52,6 +54,8 @@ enum Command {
     /// Look at the nodes
     #[command(subcommand)]
     Fleet(fleet::Command),
+    /// Follow what happens
+    Events(events::EventsArgs),
     /// Find out what happened, from a coordinator's database file
     #[command(subcommand)]
     Audit(audit::Command),
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Run(command) => run(told(run::run(command))),
         Command::Model(command) => run(told(model::run(command))),
         Command::Fleet(command) => run(told(fleet::run(command))),
+        Command::Events(args) => run(told(events::run(args))),
         Command::Audit(command) => run(audit(command)),
         Command::Config(command) => config(&command),
         Command::Profile(command) => ended(profile::run(command)),

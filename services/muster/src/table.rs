@@ -102,7 +102,7 @@ pub(crate) fn facts(facts: &[(&str, String)]) -> String {
 }
 
 /// Text without what would move a terminal's cursor: names come from nodes and files.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -189,3 +189,79 @@ fn drawn(line: Line, width: usize, colour: bool) -> String {
     }
     if colour { text } else { text.trim_end().to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(state: &str) -> Seen {
+        let cohort = json!({"goal": 20, "quorum": 10, "select": "site=ams", "nodes": []});
+        let run = json!({
+            "id": 3, "model": "navigation", "state": state, "reason": null, "base_version": 1,
+            "latest_version": 4, "rounds_published": 3,
+            "plan": {"rounds": 10, "strategy": {"name": "fedavg"}, "cohort": cohort},
+            "round": {
+                "number": 4, "attempt": 2, "state": "open", "updates": 12, "cohort": 26, "goal": 20,
+                "served_ms": 100_000, "deadline_ms": 600_000,
+            },
+        });
+        let round =
+            |state: &str| json!({"state": state, "bytes_up": 140_000, "bytes_down": 200_000});
+        let told = |n: u64| json!({"nodes": 20, "samples": 1_000, "correct": 500 + n * 100});
+        let version = |n: u64| json!({"number": n, "evaluation": told(n)});
+        let rounds = ["published", "published", "published", "abandoned", "open"];
+        Seen::of(run, rounds.map(round).to_vec(), (1..=4).map(version).collect())
+    }
+
+    #[test]
+    fn a_run_looks_like_this() {
+        let expected = "\
+run 3  navigation  running
+fedavg, goal 20, quorum 10, of site=ams
+
+rounds    ██████░░░░░░░░░░░░░░  3/10  1 abandoned
+updates   ████████████░░░░░░░░  12/20  round 4, attempt 2, o
+deadline  ███░░░░░░░░░░░░░░░░░  8 m 20 s left
+
+accuracy  90.0 %  at version 4, on samples that nodes hold o
+ 95.0 % ┤                                                ⢀⣀
+        │                                       ⣀⣀⡠⠤⠤⠒⠒⠉⠉⠁
+        │                             ⣀⣀⣀⠤⠤⠔⠒⠒⠉⠉
+        │                  ⣀⣀⣀⠤⠤⠔⠒⠒⠊⠉⠉
+        │        ⢀⣀⣀⠤⠤⠒⠒⠊⠉⠉
+ 60.0 % ┤⣀⡠⠤⠤⠒⠒⠉⠉⠁
+         1                                        version 4
+received 700.0 kB, sent 1.0 MB";
+        let drawn = frame(&seen("running"), 60, 17, false);
+        assert_eq!(drawn.join("\n"), expected);
+        let wide = frame(&seen("running"), 200, 50, true).join("\n");
+        assert!(wide.contains("\x1b[36mrunning\x1b[0m"), "{wide}");
+        assert!(frame(&seen("failed"), 80, 24, true)[0].contains("\x1b[31mfailed\x1b[0m"));
+    }
+
+    #[test]
+    fn a_frame_fits_whatever_the_size() {
+        let mut seen = seen("running");
+        seen.in_vain = 3;
+        for (width, height) in [(1, 1), (8, 3), (20, 9), (33, 12), (80, 24), (500, 200)] {
+            let drawn = frame(&seen, width, height, false);
+            assert!(drawn.len() <= height, "{width} {height}");
+            assert!(drawn.iter().all(|line| line.chars().count() <= width), "{width} {height}");
+        }
+        let drawn = frame(&seen, 80, 24, false).join("\n");
+        assert!(drawn.ends_with("the coordinator does not answer; asked 3 times"), "{drawn}");
+    }
+
+    #[test]
+    fn nothing_seen_is_said() {
+        let mut seen = seen("running");
+        seen.run["round"] = Value::Null;
+        seen.run["plan"]["rounds"] = Value::Null;
+        let bare = Seen::of(seen.run, vec![], vec![]);
+        let drawn = frame(&bare, 80, 24, false).join("\n");
+        assert!(drawn.contains("rounds    3\n"), "{drawn}");
+        assert!(drawn.contains("no accuracy was told of any version yet"), "{drawn}");
+    }
+}

@@ -80,6 +80,13 @@ impl Seen {
         Ok(seen)
     }
 
+    /// What tests say was seen.
+    #[cfg(test)]
+    pub(super) fn of(run: Value, rounds: Vec<Value>, versions: Vec<Value>) -> Self {
+        let tail = |last| Tail { last, ..Tail::new(String::new()) };
+        Self { id: 1, run, rounds: tail(rounds), versions: tail(versions), in_vain: 0 }
+    }
+
     /// Another look. A coordinator that is away or busy comes back: that is no failure.
     pub(super) async fn look(&mut self, client: &Client) -> Result<(), Failure> {
         match self.try_look(client).await {
@@ -132,4 +139,30 @@ fn point(version: &Value, told: &Value) -> Option<(u64, u64)> {
     let accuracy = u128::from(correct) * 10_000 / u128::from(samples.max(1));
     let number = version["number"].as_u64().filter(|_| samples > 0)?;
     Some((number, u64::try_from(accuracy).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_curve_is_of_held_out_samples_if_nodes_tell_of_them() {
+        let version = |number: u64, correct: u64, evaluation: Value| json!({"number": number, "samples": 10, "correct": correct, "updates": 3, "evaluation": evaluation});
+        let run = json!({"base_version": 2, "latest_version": 4});
+        let training = vec![
+            version(1, 1, Value::Null),
+            version(2, 5, Value::Null),
+            version(3, 6, Value::Null),
+        ];
+        let curve = Seen::of(run.clone(), vec![], training).curve();
+        let expected = Curve { held_out: false, points: vec![(2, 5_000), (3, 6_000)], nodes: 3 };
+        assert_eq!(curve, expected, "versions before the base are another run's");
+        let told = json!({"nodes": 7, "samples": 3, "correct": 2});
+        let mixed =
+            vec![version(2, 5, Value::Null), version(3, 6, told), version(4, 7, Value::Null)];
+        let curve = Seen::of(run, vec![], mixed).curve();
+        assert_eq!(curve, Curve { held_out: true, points: vec![(3, 6_666)], nodes: 7 });
+    }
 }
