@@ -126,7 +126,7 @@ async fn a_run_is_watched_and_directed() {
     let mut plan = open_plan(2);
     plan["rounds"] = json!(2);
     let run = post_run(&rest, "m", &plan).await.to_string();
-    for (directive, state) in [("pause", "paused"), ("resume", "running")] {
+    for (directive, state) in [("pause", "paused"), ("resume", "waiting")] {
         let said = desk.says(&["run", directive, &run]).await;
         assert_eq!(said, format!("Run 1 of m is {state}: round 0/2 published, version 1.\n"));
     }
@@ -140,7 +140,7 @@ async fn a_run_is_watched_and_directed() {
     let mut bored = watch(&[]);
     let mut lines = BufReader::new(bored.stdout.take().unwrap()).lines();
     let first = lines.next_line().await.unwrap().unwrap();
-    assert_eq!(first, "run 1: running, round 0/2 published, version 1");
+    assert_eq!(first, "run 1: waiting, round 0/2 published, version 1");
     signal(&bored, rustix::process::Signal::INT);
     assert_eq!(bored.wait().await.unwrap().code(), Some(130));
     let (plain, json) = (watch(&[]), watch(&["--json"]));
@@ -233,7 +233,7 @@ async fn failures_say_what_to_do_next() {
         serde_json::from_str(&desk.says(&[&from_file[..], &["--dry-run"]].concat()).await).unwrap();
     assert_eq!((&sent["plan"]["seed"], &sent["plan"]["cohort"]["goal"]), (&json!(3), &json!(2)));
     let said = desk.says(&from_file).await;
-    assert_eq!(said, "Run 1 of navigation is running: round 0/1 published, version 1.\n");
+    assert_eq!(said, "Run 1 of navigation is waiting: round 0/1 published, version 1.\n");
     let errors = desk.fails(65, &from_file).await;
     assert!(
         errors.contains("error[model_busy]") && errors.contains("`muster run cancel`"),
@@ -261,7 +261,7 @@ async fn what_happens_is_followed() {
     post_model(&rest, "a", &plain_artifact(1)).await;
     let one = desk.says(&["events", "--after", "0", "--max", "1", "--json"]).await;
     let one: Value = serde_json::from_str(&one).unwrap();
-    assert_eq!((&one["kind"], &one["subject"]), (&json!("model.created"), &json!("a")));
+    assert_eq!((&one["kind"], &one["subject"]), (&json!("model.created"), &json!("a/1")));
     let table = desk.says(&["events", "--kept"]).await;
     assert!(table.contains("model.created") && table.starts_with("EVENT"), "{table}");
     assert_eq!(desk.finds(&["events", "--kept", "--kind", "run"]).await["items"], json!([]));
@@ -273,15 +273,15 @@ async fn what_happens_is_followed() {
     let mut follower = command.spawn().unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
     let first = lines.next_line().await.unwrap().unwrap();
-    assert!(first.contains("model.created") && first.contains("  a "), "{first}");
+    assert!(first.contains("model.created") && first.contains("  a/1 "), "{first}");
     post_model(&rest, "b", &plain_artifact(1)).await;
-    assert!(lines.next_line().await.unwrap().unwrap().contains("  b "));
+    assert!(lines.next_line().await.unwrap().unwrap().contains("  b/1 "));
     let http = serve.http().trim_start_matches("http://").to_owned();
     serve.stop().await;
     let serve = Serve::start_at(&dir.path().join("data"), &http, "127.0.0.1:0").await;
     post_model(&serve.rest(), "c", &plain_artifact(1)).await;
     let last = lines.next_line().await.unwrap().unwrap();
-    assert!(last.contains("  c "), "{last}");
+    assert!(last.contains("  c/1 "), "{last}");
     assert_eq!(lines.next_line().await.unwrap(), None);
     assert!(follower.wait().await.unwrap().success());
 

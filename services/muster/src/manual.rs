@@ -42,13 +42,12 @@ pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> Resul
 }
 
 /// Prints the page of `muster`, or writes those of all commands.
-pub(crate) fn man(args: &ManArgs, mut command: Command) -> Result<u8, Failure> {
+pub(crate) fn man(args: &ManArgs, command: Command) -> Result<u8, Failure> {
     let out = Out::new(false);
+    let mut command = without_help(command);
     let Some(dir) = &args.out else {
-        let mut text = Vec::new();
-        let rendered = Man::new(command).render(&mut text);
-        rendered.map_err(|error| Failure::new("output_failed", error, status::IO))?;
-        out.write(&text)?;
+        let text = page(command);
+        out.write(&text.map_err(|error| Failure::new("output_failed", error, status::IO))?)?;
         return Ok(0);
     };
     let unwritten = |path: &Path, error: io::Error| {
@@ -63,15 +62,25 @@ pub(crate) fn man(args: &ManArgs, mut command: Command) -> Result<u8, Failure> {
         waiting.extend(command.get_subcommands().filter(|c| !c.is_hide_set()).cloned());
         // Built, a command is called `run create` and shown as `muster-run-create`.
         let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-        if name.ends_with("-help") {
-            continue;
-        }
         let path = dir.join(format!("{name}.1"));
-        let mut text = Vec::new();
-        let rendered = Man::new(command).title(name.to_uppercase()).render(&mut text);
-        rendered.and_then(|()| fs::write(&path, &text)).map_err(|error| unwritten(&path, error))?;
+        let written = page(command).and_then(|text| fs::write(&path, text));
+        written.map_err(|error| unwritten(&path, error))?;
         pages += 1;
     }
     out.say(&format!("{pages} pages written to {}", dir.display()))?;
     Ok(0)
+}
+
+/// The page of a command.
+fn page(command: Command) -> io::Result<Vec<u8>> {
+    let name = command.get_display_name().unwrap_or(command.get_name()).to_uppercase();
+    let mut text = Vec::new();
+    let source = format!("muster {}", env!("CARGO_PKG_VERSION"));
+    Man::new(command).title(name).source(source).manual("Muster").render(&mut text)?;
+    Ok(text)
+}
+
+/// The commands without `help`, which has no page: the pages are the help.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

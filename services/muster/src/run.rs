@@ -54,7 +54,7 @@ pub(crate) struct ListArgs {
     /// Only runs of this model
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Only runs in this state: running, paused, completed, failed or cancelled
+    /// Only runs in this state: waiting, running, paused, completed, failed or cancelled
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     #[command(flatten)]

@@ -59,6 +59,10 @@ columns with everything in them. `--json` prints what the coordinator answered, 
     page += &format!("```text\n{EXIT_STATUSES}\n```\n");
     let mut command = Cli::command();
     command.build();
+    let list = command.find_subcommand("run").and_then(|run| run.find_subcommand("list"));
+    let common = list.expect("muster run list").get_arguments().filter(of_coordinator);
+    page += "\n## Which coordinator\n\nThe commands of `run`, `model`, `fleet` and `events` take these too:\n";
+    page += &table(common);
     for command in command.get_subcommands() {
         section(command, "muster", 2, &mut page);
     }
@@ -74,34 +78,33 @@ fn section(command: &Command, before: &str, depth: usize, page: &mut String) {
     let about = about.unwrap_or_default();
     let end = if about.ends_with('.') { "" } else { "." };
     *page += &format!("\n{} `{name}`\n\n{about}{end}\n", "#".repeat(depth.min(4)));
-    let shown: Vec<&Arg> = command
-        .get_arguments()
-        .filter(|arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str()))
-        .collect();
     if command.get_subcommands().all(|sub| sub.get_name() == "help") {
         let usage = command.clone().render_usage().to_string();
         let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
         *page += &format!("\n```text\n{}\n```\n", usage.replace("\n       ", "\n"));
     }
-    // What all commands have in common stands with the first of them.
-    let own = |arg: &&&Arg| arg.get_help_heading() != Some("Coordinator");
-    for (rows, title) in [
-        (shown.iter().filter(own).collect::<Vec<_>>(), "argument"),
-        (shown.iter().filter(|arg| !own(arg)).collect(), "coordinator"),
-    ] {
-        if !rows.is_empty() {
-            *page += &format!("\n| {title} | variable | meaning |\n|---|---|---|\n");
-        }
-        for arg in rows {
-            *page += &row(arg);
-        }
-    }
+    page.push_str(&table(command.get_arguments().filter(|arg| !of_coordinator(arg))));
     if let Some(more) = command.get_after_long_help() {
         *page += &format!("\n```text\n{more}\n```\n");
     }
     for command in command.get_subcommands() {
         section(command, &name, depth + 1, page);
     }
+}
+
+fn of_coordinator(arg: &&Arg) -> bool {
+    arg.get_help_heading() == Some("Coordinator")
+}
+
+/// Arguments as a table; nothing if there are none.
+fn table<'a>(args: impl Iterator<Item = &'a Arg>) -> String {
+    let shown =
+        |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
+    let rows: String = args.filter(shown).map(row).collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!("\n| argument | variable | meaning |\n|---|---|---|\n{rows}")
 }
 
 fn row(arg: &Arg) -> String {

@@ -28,7 +28,7 @@ goal, a deadline of 10 minutes, and a random seed.
 Examples:
   muster run create --model navigation --rounds 20 --goal 10 --samples 50 --watch
   muster run create --model navigation --plan plan.toml --set cohort.eligible.charging=true
-  muster run create --model navigation --rounds 5 --goal 3 --samples 10 --strategy fedavgm --set strategy.momentum=0.8")]
+  muster run create --model navigation --plan plan.json --strategy fedavgm --set strategy.momentum=0.8")]
 pub(crate) struct CreateArgs {
     /// The model to train
     #[arg(long, value_name = "MODEL")]
