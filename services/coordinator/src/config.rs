@@ -23,7 +23,7 @@ use crate::commit::GroupLimits;
 use crate::core::Limits;
 
 pub use self::args::{Args, CONFIG_FILE, Loaded, Origin, Wish, warn_of_unknown_variables};
-use self::problem::ADDRESS_NOT_LOOPBACK;
+use self::problem::{ADDRESS_NOT_LOOPBACK, TLS_INCOMPLETE};
 pub use self::problem::{ConfigError, ConfigProblem};
 pub use self::setting::{Effect, Setting};
 use self::setting::{Kind, settings};
@@ -35,6 +35,15 @@ settings! {
 
     /// Where nodes reach the coordinator by gRPC; port 0 for any free one
     grpc_listen: SocketAddr = loopback(7401) => "grpc.listen", ADDRESS, Restart;
+
+    /// File of the certificate that both doors show, in PEM, followed by those that vouch for it; read again on SIGHUP
+    tls_cert: Option<PathBuf> = None => "tls.cert", FILE, Restart;
+
+    /// File of the certificate's private key, in PEM; read again on SIGHUP
+    tls_key: Option<PathBuf> = None => "tls.key", FILE, Restart;
+
+    /// Let other machines in although connections are not encrypted or anybody may ask
+    insecure: bool = false => "tls.insecure", BOOL, Restart;
 
     /// Directory of the database; made if it is not there
     data_dir: PathBuf = "muster-data".into() => "data.dir", DIR, Restart;
@@ -95,14 +104,21 @@ impl Config {
         let mut problems = Vec::new();
         let addresses = [("--http-listen", self.http_listen), ("--grpc-listen", self.grpc_listen)];
         for (flag, address) in addresses {
-            if !is_loopback(address.ip()) {
-                let expected = "a loopback address: any other needs TLS and tokens";
+            if !(is_loopback(address.ip()) || self.insecure || self.is_guarded()) {
+                let expected = "a loopback address: any other needs TLS and tokens, or --insecure";
                 problems.push(ConfigProblem::value(ADDRESS_NOT_LOOPBACK, flag, expected, address));
             }
         }
         if self.http_listen == self.grpc_listen && self.http_listen.port() != 0 {
             let expected = "another address than http.listen";
             problems.push(ConfigProblem::invalid("--grpc-listen", expected, self.grpc_listen));
+        }
+        let files = [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
+        for ((flag, file), (other, given)) in [(files[0], files[1]), (files[1], files[0])] {
+            if let (None, Some(given)) = (file, given) {
+                let expected = format!("a file too, beside {other} {}", given.display());
+                problems.push(ConfigProblem::value(TLS_INCOMPLETE, flag, expected, "none"));
+            }
         }
         if let Err(error) = EnvFilter::try_new(&self.log) {
             let expected = format!("a level or directives ({error})");
@@ -118,6 +134,16 @@ impl Config {
             }
         }
         ConfigError::unless_none(problems)
+    }
+
+    /// Whether others can neither listen in nor ask without a token.
+    fn is_guarded(&self) -> bool {
+        self.tls_cert.is_some() && self.authenticated()
+    }
+
+    /// Whether who asks must have a token. Until there are tokens, nobody has one.
+    fn authenticated(&self) -> bool {
+        false
     }
 
     /// The bounds that the coordinator keeps to.

@@ -1,9 +1,9 @@
-//! Reloading: on SIGHUP the configuration is read again, and what can change without a restart does.
+//! Reloading: on SIGHUP the configuration and the certificate are read again, and what can change without a restart does.
 
 use std::convert::Infallible;
 
 use crate::config::{Args, Config, ConfigError, Effect, SETTINGS};
-use crate::server::Tuning;
+use crate::server::{Certificates, Tuning};
 use crate::shutdown::Hangups;
 use crate::telemetry::LogFilter;
 
@@ -18,6 +18,8 @@ pub struct Reloader {
     pub tuning: Tuning,
     /// The log.
     pub log: LogFilter,
+    /// The certificate of the doors, with TLS.
+    pub certificates: Option<Certificates>,
 }
 
 /// A setting whose value is another in the file now.
@@ -35,6 +37,10 @@ impl Reloader {
         loop {
             hangups.next().await;
             self.reload();
+            if let Some(certificates) = &self.certificates {
+                // The reason is logged by then.
+                let _ = certificates.reload();
+            }
         }
     }
 

@@ -2,7 +2,12 @@
 //! simulator run the same one.
 
 mod door;
+mod handshakes;
+mod limits;
+mod patience;
 mod simulated;
+mod tls;
+mod wire;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -11,9 +16,10 @@ use std::time::Duration;
 
 use federation::Clock;
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
@@ -26,7 +32,11 @@ use crate::store::Sql;
 use crate::{files, grpc, http};
 
 use self::door::Door;
+pub use self::limits::DoorLimits;
+use self::patience::Patient;
 pub use self::simulated::Simulated;
+use self::tls::Speech;
+pub use self::tls::{Certificates, TlsError};
 
 /// The coordinator.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +53,7 @@ pub struct Running {
     ticks: JoinSet<()>,
     stop_work: CancellationToken,
     health: HealthReporter,
+    certificates: Option<Certificates>,
     /// Held until the database is closed.
     _lock: File,
 }
@@ -65,7 +76,23 @@ impl Coordinator {
     /// # Errors
     /// [`StartError`] says what stood in the way; nothing is left running.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+        Self::start_with(config, clock, DoorLimits::default()).await
+    }
+
+    /// As [`Coordinator::start`], with other limits at its doors.
+    ///
+    /// # Errors
+    /// As [`Coordinator::start`].
+    pub async fn start_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        limits: DoorLimits,
+    ) -> Result<Running, StartError> {
         config.check()?;
+        let certificates = match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => Some(Certificates::load(cert, key)?),
+            _ => None,
+        };
         let lock = start::take_data_dir(&config.data_dir)?;
         let (http_listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
@@ -73,12 +100,23 @@ impl Coordinator {
             start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
         let (core, updates) = Core::new(store.await?, clock, &config.limits());
         let core = Arc::new(core);
-        let nodes = Door::new("gRPC", grpc_listener, files::nodes_max());
-        let people = Door::new("REST", http_listener, Semaphore::MAX_PERMITS);
+        let seats = files::seats();
+        let nodes = Door::new("gRPC", grpc_listener, seats.nodes)
+            .encrypted(certificates.as_ref(), Speech::Grpc, &limits)
+            .connections()
+            .map(move |connection| Ok(Patient::opening(connection, limits.opening)));
+        let people = Door::new("REST", http_listener, limits.people_max.unwrap_or(seats.people))
+            .encrypted(certificates.as_ref(), Speech::Rest, &limits)
+            .connections()
+            .map(move |connection| {
+                let peer = connection.peer();
+                (Patient::taking(connection, limits.stall), Some(peer))
+            });
         let (health, health_service) = tonic_health::server::health_reporter();
-        let http = http::serve(Arc::clone(&core), people);
-        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes.connections());
-        Ok(run(lock, (core, updates), health, (http_addr, http), (grpc_addr, grpc)).await)
+        let http = http::serve(Arc::clone(&core), people, limits.head);
+        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
+        let doors = (http_addr, http, grpc_addr, grpc);
+        Ok(run(lock, (core, updates), health, doors, certificates).await)
     }
 }
 
@@ -87,8 +125,13 @@ async fn run(
     lock: File,
     (core, updates): (Arc<Core>, mpsc::Receiver<Waiting>),
     health: HealthReporter,
-    (http_addr, http): (SocketAddr, impl Future<Output = ()> + Send + 'static),
-    (grpc_addr, grpc): (SocketAddr, impl Future<Output = ()> + Send + 'static),
+    (http_addr, http, grpc_addr, grpc): (
+        SocketAddr,
+        impl Future<Output = ()> + Send + 'static,
+        SocketAddr,
+        impl Future<Output = ()> + Send + 'static,
+    ),
+    certificates: Option<Certificates>,
 ) -> Running {
     report_health(&health, Readiness::Ready).await;
     let mut servers = JoinSet::new();
@@ -106,7 +149,18 @@ async fn run(
     let mut ticks = JoinSet::new();
     ticks.spawn(tick(Arc::clone(&core), health.clone(), stop_work.clone()));
     tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
-    Running { http_addr, grpc_addr, core, servers, groups, ticks, stop_work, health, _lock: lock }
+    Running {
+        http_addr,
+        grpc_addr,
+        core,
+        servers,
+        groups,
+        ticks,
+        stop_work,
+        health,
+        certificates,
+        _lock: lock,
+    }
 }
 
 impl Running {
@@ -120,6 +174,18 @@ impl Running {
     #[must_use]
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc_addr
+    }
+
+    /// What its addresses begin with: `https` where the doors speak TLS, else `http`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.certificates.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate that the doors show; `None` without TLS. It can be reloaded while this runs.
+    #[must_use]
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.certificates.clone()
     }
 
     /// What can be changed while it runs.

@@ -1,6 +1,7 @@
 //! `muster`: the one command people type. Everything it does is done elsewhere; this is the door.
 
 mod audit;
+mod care;
 mod client;
 mod config;
 mod events;
@@ -24,10 +25,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use coordinator::care::CareError;
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
 use failure::{EXIT_STATUSES, Failure, status};
-use print::{failure, line, try_line};
+use print::{failure, line, note, try_line};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
@@ -62,6 +64,12 @@ enum Command {
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
+    /// Copy the database of a coordinator, running or not, into a file
+    Backup(care::BackupArgs),
+    /// Put a backup where a coordinator's database is, or was; the coordinator must be stopped
+    Restore(care::RestoreArgs),
+    /// Look at a data directory: exit status 0 if all is well, 1 if something should be looked at, 2 if something fails
+    Doctor(care::DoctorArgs),
     /// Name the coordinators that you work with
     #[command(subcommand)]
     Profile(profile::Command),
@@ -82,6 +90,9 @@ fn main() -> ExitCode {
         Command::Events(args) => run(told(events::run(args))),
         Command::Audit(command) => run(audit(command)),
         Command::Config(command) => config(&command),
+        Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
+        Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
+        Command::Doctor(args) => run(cared(async move || Ok(care::doctor(&args).await))),
         Command::Profile(command) => ended(profile::run(command)),
         Command::Completions(args) => ended(manual::completions(&args, Cli::command())),
         Command::Man(args) => ended(manual::man(&args, Cli::command())),
@@ -125,9 +136,10 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
-    line(&format!("REST  http://{}", running.http_addr()));
-    line(&format!("gRPC  http://{}", running.grpc_addr()));
-    let reloader = Reloader { args, config, tuning: running.tuning(), log };
+    line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
+    line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
+    let (tuning, certificates) = (running.tuning(), running.certificates());
+    let reloader = Reloader { args, config, tuning, log, certificates };
     let ended = tokio::select! {
         biased;
         ended = until_signalled(running, signals) => ended,
@@ -175,6 +187,16 @@ fn config(command: &config::Command) -> ExitCode {
 async fn audit(command: audit::Command) -> ExitCode {
     match audit::run(&command, try_line).await {
         Ok(status) => ExitCode::from(status),
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn cared(work: impl AsyncFnOnce() -> Result<(String, u8), CareError>) -> ExitCode {
+    match work().await {
+        Ok((said, status)) => {
+            line(&said);
+            ExitCode::from(status)
+        }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

@@ -12,7 +12,9 @@ pub(super) const CONFIG_UNKNOWN_KEY: &str = "config_unknown_key";
 pub(super) const CONFIG_UNREADABLE: &str = "config_unreadable";
 /// A file that is not TOML.
 pub(super) const CONFIG_SYNTAX: &str = "config_syntax";
-/// An address that other machines can reach, before there are tokens and TLS to guard it.
+/// A certificate without a key, or the other way round.
+pub(super) const TLS_INCOMPLETE: &str = "tls_incomplete";
+/// An address that other machines can reach, without tokens and TLS to guard it.
 pub(super) const ADDRESS_NOT_LOOPBACK: &str = "address_not_loopback";
 
 /// One thing that is wrong with a configuration.

@@ -19,7 +19,7 @@ use super::{Store, StoreError, events};
 /// Who opens and ends rounds, and what follows from it.
 pub(crate) const COORDINATOR: &str = "coordinator";
 /// Whoever works on the file.
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// A round was opened.
 pub(crate) const ROUND_OPENED: &str = "round.opened";
