@@ -12,7 +12,7 @@ use crate::failure::{Failure, status};
 use crate::print::{Out, warning};
 use crate::remote::Remote;
 use crate::sse::{Event, Parser, TooLong};
-use crate::table::{Column, text, time};
+use crate::table::{Column, text};
 use crate::when::{Span, utc};
 
 /// Pause before a stream that broke off is asked for again.
@@ -48,11 +48,11 @@ pub(crate) struct EventsArgs {
 
 const EVENTS: &[Column] = &[
     Column::number("EVENT", |event, _| text(&event["id"])),
-    Column::text("WHEN", |event, now| time(&event["at_ms"], now)),
+    Column::text("WHEN", |event, _| at(event)),
     Column::text("KIND", |event, _| text(&event["kind"])),
     Column::text("SUBJECT", |event, _| text(&event["subject"])),
     Column::text("BY", |event, _| text(&event["actor"])),
-    Column::text("DETAIL", |event, _| detail(&event["detail"])),
+    Column::text("DETAIL", |event, _| detail(&event["detail"])).optional(),
 ];
 
 /// Does what was asked for; answers with the exit status.
@@ -163,14 +163,19 @@ impl Following {
 
 /// An event in a line.
 fn line(event: &Value) -> String {
-    let at = event["at_ms"].as_u64().map_or_else(|| "-".to_owned(), utc);
+    let at = at(event);
     let (id, kind, subject) = (text(&event["id"]), text(&event["kind"]), text(&event["subject"]));
     let (by, more) = (text(&event["actor"]), detail(&event["detail"]));
     let line = format!("{at}  {id:>6}  {kind:<20}  {subject:<16}  {by}  {more}");
     crate::table::printable(line.trim_end())
 }
 
-/// What else there is to say, without what is long.
+/// When it happened.
+fn at(event: &Value) -> String {
+    event["at_ms"].as_u64().map_or_else(|| "-".to_owned(), utc)
+}
+
+/// What else there is to say, without what is long: `--json` has all of it.
 fn detail(detail: &Value) -> String {
     let short = |value: &Value| match value {
         Value::String(text) if text.len() == 64 => crate::table::digest(value),
@@ -179,6 +184,7 @@ fn detail(detail: &Value) -> String {
         other => text(other),
     };
     let parts = detail.as_object().into_iter().flatten();
+    let parts = parts.filter(|(key, _)| !key.ends_with("_digest"));
     let parts: Vec<_> = parts.map(|(key, value)| format!("{key}={}", short(value))).collect();
     parts.join(" ")
 }

@@ -42,7 +42,7 @@ pub(crate) const EXIT_STATUSES: &str = "\
 Exit status:
   0    done, or so
   1    not so: a run that failed or was cancelled, an audit log that is broken
-  2    the command line is not understood
+  2    the command line is not understood (`doctor`: something fails)
   3    `audit verify`: details were pruned
   64   the command line asks for something that cannot be
   65   what was given is wrong, or the coordinator refused it: error[CODE] says why

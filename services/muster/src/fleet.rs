@@ -6,6 +6,9 @@ use crate::failure::Failure;
 use crate::remote::Remote;
 use crate::table::{Column, age, labels, text};
 
+/// From here on a number of samples stands for no end.
+const ENDLESS: u64 = 1_000_000_000_000;
+
 /// What to do with the fleet.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -26,9 +29,17 @@ const NODES: &[Column] = &[
     Column::text("SEEN", |node, now| age(&node["seen_at_ms"], now)),
     Column::number("TURNS", |node, _| text(&node["turns"])),
     Column::text("STATUS", |node, _| status(&node["status"])).optional(),
-    Column::number("SAMPLES", |node, _| text(&node["status"]["samples"])).optional(),
+    Column::number("SAMPLES", |node, _| samples(&node["status"]["samples"])).optional(),
     Column::text("ENROLLED", |node, now| age(&node["enrolled_at_ms"], now)).optional(),
 ];
+
+/// Samples that a node has; one that generates them has no end of them.
+fn samples(value: &Value) -> String {
+    match value.as_u64() {
+        Some(ENDLESS..) => "endless".to_owned(),
+        _ => text(value),
+    }
+}
 
 /// How a node is, as it says.
 fn status(status: &Value) -> String {
