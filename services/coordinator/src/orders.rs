@@ -15,7 +15,7 @@ use federation::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::channels::Offers;
-use crate::core::Core;
+use crate::core::{Core, revoked};
 use crate::members::Members;
 use crate::store::{RoundKey, StoreError};
 
@@ -151,6 +151,10 @@ impl Core {
         let order = loop {
             let posted = board.read();
             let offered = offers.read();
+            // Whoever revokes a node posts the board again.
+            if self.presence.is_revoked(node) {
+                return Ok(Err(revoked(node)));
+            }
             if let Some(order) = self.find_order(&posted, node).await? {
                 break Some(order);
             }

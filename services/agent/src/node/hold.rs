@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use federation::{Artifact, Evaluation, Hold, Holding, RefusalCode};
+use federation::{Artifact, Evaluation, Hold, Holding};
 use tracing::{error, info, warn};
 
+use super::round::is_about_the_node;
 use super::{Node, Phase, Progress};
 use crate::limits::REPORT_TRIES_MAX;
 use crate::train::{Evaluated, Trial};
@@ -24,7 +25,7 @@ impl Node {
                     self.keep_version(hold.digest, &bytes);
                     bytes
                 }
-                Ok(Err(refused)) if refused.known() == Some(RefusalCode::UnknownNode) => {
+                Ok(Err(refused)) if is_about_the_node(&refused) => {
                     return self.turned_away(&refused);
                 }
                 Ok(Err(refused)) => {
@@ -80,9 +81,7 @@ impl Node {
                 info!(channel = %hold.channel, version = %hold.version, samples, correct, "tried the version of the channel");
                 self.keep_hold(&hold)
             }
-            Ok(Err(refused)) if refused.known() == Some(RefusalCode::UnknownNode) => {
-                self.turned_away(&refused)
-            }
+            Ok(Err(refused)) if is_about_the_node(&refused) => self.turned_away(&refused),
             Ok(Err(refused)) => {
                 warn!(code = refused.code, detail = refused.message, "the evaluation is refused");
                 self.keep_hold(&hold)
@@ -97,7 +96,9 @@ impl Node {
             }
             Err(error) => {
                 let pause = self.failed(&error);
-                self.phase = Phase::ReportHold(hold, evaluated, tries + 1);
+                if !matches!(self.phase, Phase::Enrol) {
+                    self.phase = Phase::ReportHold(hold, evaluated, tries + 1);
+                }
                 pause
             }
         }

@@ -128,7 +128,7 @@ impl Members {
             let nodes = store.nodes(after, NODES_READ).await?;
             let Some(last) = nodes.last() else { break };
             after = last.id.to_string();
-            for node in nodes {
+            for node in nodes.into_iter().filter(|node| node.revoked_ms.is_none()) {
                 if let Some(at) = offers.followed(&node.labels, &node.learners) {
                     let place = offers.node_place(at, &node.id);
                     places[at][usize::from(place)] += 1;

@@ -143,7 +143,7 @@ fn labelled(name: &str, channel: Option<&str>) -> Enrolment {
 }
 
 async fn follower(world: &World, name: &str, channel: &str) -> NodeId {
-    world.core.enrol(labelled(name, Some(channel))).await.unwrap().unwrap()
+    world.core.enrol(labelled(name, Some(channel)), None).await.unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -80,7 +80,8 @@ impl Store {
             let rows: Vec<ReportRow> = sqlx::query_as(
                 "SELECT e.report, e.node_id, e.samples, e.correct, n.labels, n.learners
                  FROM evaluations e JOIN nodes n ON n.id = e.node_id
-                 WHERE e.model = ? AND e.digest = ? AND e.report > ? ORDER BY e.report LIMIT ?",
+                 WHERE e.model = ? AND e.digest = ? AND e.report > ? AND n.revoked_ms IS NULL
+                 ORDER BY e.report LIMIT ?",
             )
             .bind(model.as_str())
             .bind(&version.0[..])
