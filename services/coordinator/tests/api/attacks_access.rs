@@ -219,7 +219,7 @@ async fn a_revoked_node_is_answered_nothing_not_even_what_it_waits_for() {
             ..v1::WaitOrderRequest::default()
         };
         let answer = guarded.site.fleet.wait_order(node.call(request)).await.unwrap().into_inner();
-        let (reply, _): (proto::convert::Reply<proto::convert::Order>, _) =
+        let (reply, _, _): (proto::convert::Reply<proto::convert::Order>, _, _) =
             answer.try_into().unwrap();
         let proto::convert::Order::Train(order) = reply.unwrap() else { panic!("no order") };
         orders.push(order);
@@ -434,7 +434,7 @@ async fn a_node_that_asks_too_often_waits_but_has_its_receipt() {
                 ..v1::WaitOrderRequest::default()
             };
             let answer = guarded.site.fleet.wait_order(one.call(request)).await.unwrap();
-            let (reply, _): (proto::convert::Reply<proto::convert::Order>, _) =
+            let (reply, _, _): (proto::convert::Reply<proto::convert::Order>, _, _) =
                 answer.into_inner().try_into().unwrap();
             if let proto::convert::Order::Train(found) = reply.unwrap() {
                 order = Some((one.clone(), found));
