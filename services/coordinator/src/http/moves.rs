@@ -9,9 +9,8 @@ use utoipa::ToSchema;
 use super::answers::problems;
 use super::body::Params;
 use super::channels::{ChannelBody, ChannelPath, parse_names, show_channel};
-use super::posted::{Asked, KeyParam, Posted};
+use super::posted::{Asked, KeyParam, Nothing, Posted};
 use super::problem::Problem;
-use super::runs::Nothing;
 use crate::core::Core;
 use crate::store::{Channel, Move, Reply, Which};
 

@@ -97,7 +97,8 @@ async fn a_channel_is_made_moved_and_told_of() {
     until(&site, stable, |channel| channel["version"] == 2).await;
     assert_eq!(site.get("/v1/models/m/versions/stable").await.json()["number"], 2);
     let bytes = site.get("/v1/models/m/versions/stable/artifact").await;
-    assert_eq!((bytes.header("cache-control"), bytes.body), ("no-cache", artifact(4).encode()));
+    assert_eq!(bytes.header("cache-control"), "no-cache");
+    assert_eq!(bytes.body, artifact(4).encode());
 
     let setup = json!({"guard": "accuracy >= 0.930 over 50 nodes", "steps": [5, 100],
                        "select": "task = navigation", "approval": true, "evaluate_samples": 7});
