@@ -16,8 +16,13 @@ use super::problem::{Code, ProblemBody};
 pub(super) type Set = &'static [&'static [Code]];
 
 /// What any request can be answered.
-const ANY: &[Code] =
-    &[Code::HostNotAllowed, Code::OriginNotAllowed, Code::RequestTimeout, Code::Internal];
+const ANY: &[Code] = &[
+    Code::NotAcceptable,
+    Code::HostNotAllowed,
+    Code::OriginNotAllowed,
+    Code::RequestTimeout,
+    Code::Internal,
+];
 /// What whoever asks the store can be answered.
 const STORE: &[Code] = &[Code::Overloaded, Code::ShuttingDown];
 /// What a request with a body and, maybe, a key can be answered.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 pub(crate) use super::code::Code;
 use super::code::Facts;
+use super::request_id;
 use crate::store::{ModelExists, NotDirected, NotDone, NotStarted, StoreError};
 
 /// An error as it is answered.
@@ -52,6 +53,10 @@ pub(super) struct ProblemBody {
     /// The fields that are wrong, where the problem is about fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// The request, as its answer's `X-Request-Id` and the coordinator's log name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    request_id: Option<String>,
 }
 
 /// Seconds after which an overloaded coordinator is worth another try.
@@ -81,6 +86,7 @@ impl ProblemBody {
             detail,
             code: text,
             errors,
+            request_id: request_id::current(),
         }
     }
 }

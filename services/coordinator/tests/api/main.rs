@@ -4,7 +4,9 @@
 
 mod events;
 mod grpc;
+mod http;
 mod idempotency;
 mod lifecycle;
+mod lists;
 mod rest;
 mod support;
