@@ -11,6 +11,7 @@ mod full;
 mod interchange;
 mod kill;
 mod python;
+mod reload;
 mod shutdown;
 mod support;
 mod sync;

@@ -12,6 +12,7 @@ mod body;
 mod caller;
 mod code;
 mod conditional;
+mod connections;
 mod contributions;
 mod evaluations;
 mod events;
@@ -29,13 +30,15 @@ mod runs;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
-use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -43,14 +46,17 @@ use utoipa_axum::routes;
 use self::problem::{Code, Problem};
 use crate::core::Core;
 
-/// Serves until shutdown, and then until the requests in flight are answered.
-pub(crate) async fn serve<L: Listener<Addr: Debug>>(core: Arc<Core>, listener: L) {
+/// Serves connections, each with where it comes from, until shutdown, and then until the requests in flight are
+/// answered. The head of a request may take `head` to come.
+pub(crate) async fn serve<IO>(
+    core: Arc<Core>,
+    connections: impl Stream<Item = (IO, Option<SocketAddr>)>,
+    head: Duration,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let stop = core.stop.clone();
-    let served = axum::serve(listener, router(core))
-        .with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "serve HTTP");
-    }
+    connections::serve(router(core), connections, head, stop).await;
 }
 
 /// The routes, each with its description: what is not described cannot be registered.

@@ -6,6 +6,7 @@
 
 mod audit;
 mod contributions;
+mod copy;
 mod deed;
 mod error;
 mod evaluations;
@@ -44,6 +45,8 @@ use self::worker::{NoAnswer, Worker};
 
 pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
 pub(crate) use self::contributions::Contribution;
+pub use self::copy::Contents;
+pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::{Accuracy, NodeEvaluation};
