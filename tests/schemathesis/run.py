@@ -117,11 +117,15 @@ def prepare(work):
 
 
 def keep_open(http, open_run, over):
-    """Some of what is asked cancels runs: makes the open one again."""
+    """Some of what is asked cancels and pauses runs: makes the open one again."""
     while not over.wait(0.5):
-        model = open_run["model"]
-        runs = ask(http, f"/v1/runs?model={model}&state=live&limit=1")
-        if runs is not None and not runs["items"]:
+        lives = False
+        for state in ["waiting", "running", "paused"]:
+            for run in ask(http, f"/v1/runs?model={open_run['model']}&state={state}&limit=1")["items"]:
+                lives = True
+                if state == "paused":
+                    ask(http, f"/v1/runs/{run['id']}/resume", NOTHING)
+        if not lives:
             ask(http, "/v1/runs", open_run)
 
 
