@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_input;
+mod care;
 mod crash;
 mod demo;
 mod full;
@@ -15,3 +16,4 @@ mod shutdown;
 mod support;
 mod sync;
 mod tidy;
+mod upgrade;

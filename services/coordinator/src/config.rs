@@ -12,6 +12,7 @@ use federation::pace::Pace;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
+use crate::care::retention::Policy;
 use crate::commit::GroupLimits;
 use crate::core::Limits;
 
@@ -73,6 +74,21 @@ pub struct Args {
     /// Most memory for updates that are being received or wait to be counted, in MiB
     #[arg(long, env = "MUSTER_PAYLOADS_MIB_MAX", value_name = "MIB", default_value = "64")]
     pub payloads_mib_max: String,
+    /// Days that events are kept; 0 for ever
+    #[arg(long, env = "MUSTER_RETENTION_EVENTS_DAYS", value_name = "DAYS", default_value = "30")]
+    pub retention_events_days: String,
+    /// Days that a round's sum is kept after its end, without which its version cannot be replayed; 0 for ever
+    #[arg(long, env = "MUSTER_RETENTION_SUMS_DAYS", value_name = "DAYS", default_value = "0")]
+    pub retention_sums_days: String,
+    /// Days that a round's receipts and cohort are kept after its end; 0 for ever
+    #[arg(long, env = "MUSTER_RETENTION_RECEIPTS_DAYS", value_name = "DAYS", default_value = "0")]
+    pub retention_receipts_days: String,
+    /// How many artifacts are kept of each model, the newest, besides those in use; 0 for all
+    #[arg(long, env = "MUSTER_RETENTION_VERSIONS_NEWEST", value_name = "N", default_value = "0")]
+    pub retention_versions_newest: String,
+    /// Of older artifacts, each one is kept whose version number is a multiple of this; 0 for none
+    #[arg(long, env = "MUSTER_RETENTION_VERSIONS_EVERY", value_name = "N", default_value = "0")]
+    pub retention_versions_every: String,
 }
 
 /// How log lines look.
@@ -118,6 +134,16 @@ pub struct Config {
     pub queue_updates_max: u32,
     /// Most memory for updates that are being received or wait to be counted.
     pub payloads_mib_max: u32,
+    /// Days that events are kept; 0 for ever.
+    pub retention_events_days: u32,
+    /// Days that a round's sum is kept after its end; 0 for ever.
+    pub retention_sums_days: u32,
+    /// Days that a round's receipts and cohort are kept after its end; 0 for ever.
+    pub retention_receipts_days: u32,
+    /// How many artifacts are kept of each model, besides those in use; 0 for all.
+    pub retention_versions_newest: u32,
+    /// Of older artifacts, each one is kept whose version number is a multiple of this; 0 for none.
+    pub retention_versions_every: u32,
 }
 
 /// One thing that is wrong with a configuration.
@@ -163,6 +189,11 @@ impl Default for Config {
             group_wait_ms: 4,
             queue_updates_max: 4_096,
             payloads_mib_max: 64,
+            retention_events_days: 30,
+            retention_sums_days: 0,
+            retention_receipts_days: 0,
+            retention_versions_newest: 0,
+            retention_versions_every: 0,
         }
     }
 }
@@ -204,6 +235,11 @@ impl Config {
             ("--queue-updates-max", self.queue_updates_max.into(), 1, 1 << 20),
             // The largest update must fit.
             ("--payloads-mib-max", self.payloads_mib_max.into(), 5, 1 << 16),
+            ("--retention-events-days", self.retention_events_days.into(), 0, 36_500),
+            ("--retention-sums-days", self.retention_sums_days.into(), 0, 36_500),
+            ("--retention-receipts-days", self.retention_receipts_days.into(), 0, 36_500),
+            ("--retention-versions-newest", self.retention_versions_newest.into(), 0, 1 << 30),
+            ("--retention-versions-every", self.retention_versions_every.into(), 0, 1 << 30),
         ];
         for (flag, got, min, max) in ranges {
             if !(min..=max).contains(&got) {
@@ -211,6 +247,17 @@ impl Config {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
+    /// What is kept, and for how long.
+    pub(crate) fn retention(&self) -> Policy {
+        Policy {
+            events_days: self.retention_events_days,
+            sums_days: self.retention_sums_days,
+            receipts_days: self.retention_receipts_days,
+            versions_newest: self.retention_versions_newest,
+            versions_every: self.retention_versions_every,
+        }
     }
 
     /// The bounds of what the coordinator holds in memory.
@@ -299,6 +346,41 @@ impl TryFrom<Args> for Config {
                 number,
             )
             .unwrap_or(default.payloads_mib_max),
+            retention_events_days: parse(
+                &mut problems,
+                "--retention-events-days",
+                &args.retention_events_days,
+                number,
+            )
+            .unwrap_or(default.retention_events_days),
+            retention_sums_days: parse(
+                &mut problems,
+                "--retention-sums-days",
+                &args.retention_sums_days,
+                number,
+            )
+            .unwrap_or(default.retention_sums_days),
+            retention_receipts_days: parse(
+                &mut problems,
+                "--retention-receipts-days",
+                &args.retention_receipts_days,
+                number,
+            )
+            .unwrap_or(default.retention_receipts_days),
+            retention_versions_newest: parse(
+                &mut problems,
+                "--retention-versions-newest",
+                &args.retention_versions_newest,
+                number,
+            )
+            .unwrap_or(default.retention_versions_newest),
+            retention_versions_every: parse(
+                &mut problems,
+                "--retention-versions-every",
+                &args.retention_versions_every,
+                number,
+            )
+            .unwrap_or(default.retention_versions_every),
         };
         if let Err(more) = config.check() {
             problems.extend(more.problems);
@@ -395,6 +477,11 @@ mod tests {
             ("--group-wait-ms", "1001"),
             ("--queue-updates-max", "0"),
             ("--payloads-mib-max", "4"),
+            ("--retention-events-days", "36501"),
+            ("--retention-sums-days", "x"),
+            ("--retention-receipts-days", "-1"),
+            ("--retention-versions-newest", "some"),
+            ("--retention-versions-every", "0.5"),
         ];
         let joined: Vec<String> =
             flags.iter().map(|(flag, value)| format!("{flag}={value}")).collect();

@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     /// Whether the last tick could not write.
     pub(crate) failing: AtomicBool,
+    /// Whether there is no room to write.
+    pub(crate) full: AtomicBool,
     /// How often the fleet may ask.
     pub(crate) pace: Pace,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Limits {
 pub(crate) enum Readiness {
     /// Yes.
     Ready,
+    /// No: the disk or the database is full.
+    StorageFull,
     /// No: the database does not take writes.
     StoreFailing,
     /// No: it is shutting down.
@@ -79,6 +83,7 @@ impl Core {
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             pace: limits.pace,
         };
         (core, updates)
@@ -88,6 +93,8 @@ impl Core {
     pub(crate) fn readiness(&self) -> Readiness {
         if self.stop.is_cancelled() {
             Readiness::Draining
+        } else if self.full.load(Ordering::Relaxed) {
+            Readiness::StorageFull
         } else if self.failing.load(Ordering::Relaxed) {
             Readiness::StoreFailing
         } else {

@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+use crate::care::retention::Housekeeping;
 use crate::commit::{self, Waiting};
 use crate::config::Config;
 use crate::core::{Core, Readiness};
@@ -104,7 +105,8 @@ async fn run(
     groups.spawn(commit::run(Arc::clone(&core), updates, bounds, stop_work.clone()));
     let mut ticks = JoinSet::new();
     let every = Duration::from_millis(config.tick_ms);
-    ticks.spawn(tick(Arc::clone(&core), health.clone(), every, stop_work.clone()));
+    let housekeeping = Housekeeping::new(Arc::clone(&core), config.retention());
+    ticks.spawn(tick(Arc::clone(&core), housekeeping, health.clone(), every, stop_work.clone()));
     tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
     Running {
         http_addr,
@@ -179,7 +181,13 @@ impl Running {
 }
 
 /// Ticks at every interval and whenever something calls for it, until stopped between two ticks.
-async fn tick(core: Arc<Core>, health: HealthReporter, every: Duration, stop: CancellationToken) {
+async fn tick(
+    core: Arc<Core>,
+    mut housekeeping: Housekeeping,
+    health: HealthReporter,
+    every: Duration,
+    stop: CancellationToken,
+) {
     let mut rounds = Rounds::new(Arc::clone(&core));
     let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -193,6 +201,8 @@ async fn tick(core: Arc<Core>, health: HealthReporter, every: Duration, stop: Ca
         }
         // A failure is logged by then, and worth another try at the next tick.
         while rounds.tick().await.unwrap_or(false) && !stop.is_cancelled() {}
+        // One small step a tick. Its failure is logged, too, and worth another try in a minute.
+        let _ = housekeeping.tick().await;
         let readiness = core.readiness();
         if reported != readiness && readiness != Readiness::Draining {
             report_health(&health, readiness).await;
@@ -207,7 +217,9 @@ async fn tick(core: Arc<Core>, health: HealthReporter, every: Duration, stop: Ca
 async fn report_health(health: &HealthReporter, readiness: Readiness) {
     let status = match readiness {
         Readiness::Ready => tonic_health::ServingStatus::Serving,
-        Readiness::StoreFailing | Readiness::Draining => tonic_health::ServingStatus::NotServing,
+        Readiness::StorageFull | Readiness::StoreFailing | Readiness::Draining => {
+            tonic_health::ServingStatus::NotServing
+        }
     };
     for service in grpc::HEALTH_SERVICES {
         health.set_service_status(service, status).await;

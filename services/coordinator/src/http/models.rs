@@ -156,7 +156,7 @@ pub(super) async fn artifact(
     if holds(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, about).into_response());
     }
-    let bytes = core.store.artifact(version.digest).await?.ok_or_else(no_version)?;
+    let bytes = core.store.artifact(version.digest).await?.ok_or_else(|| pruned(&version))?;
     Ok((about, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
@@ -171,6 +171,15 @@ async fn find_version(core: &Core, name: &str, text: &str) -> Result<(Version, W
         None if core.store.model(name).await?.is_none() => Err(no_model()),
         None => Err(no_version()),
     }
+}
+
+/// The version is there, and its artifact is not: retention dropped it.
+fn pruned(version: &Version) -> Problem {
+    let Version { model, number, .. } = version;
+    Problem::new(
+        Code::VersionPruned,
+        format!("the artifact of version {number} of {model} is not kept any more"),
+    )
 }
 
 /// Whether the client says that it holds the artifact already.

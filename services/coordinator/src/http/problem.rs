@@ -55,6 +55,8 @@ pub(crate) enum Code {
     ModelNotFound,
     /// No such version.
     VersionNotFound,
+    /// Retention dropped the version's artifact.
+    VersionPruned,
     /// No such run.
     RunNotFound,
     /// The request was meant for another host.
@@ -142,6 +144,7 @@ impl Code {
             Self::RunOver => (S::CONFLICT, "run_over", "Run over"),
             Self::ModelNotFound => (S::NOT_FOUND, "model_not_found", "Model not found"),
             Self::VersionNotFound => (S::NOT_FOUND, "version_not_found", "Version not found"),
+            Self::VersionPruned => (S::GONE, "version_pruned", "Version pruned"),
             Self::RunNotFound => (S::NOT_FOUND, "run_not_found", "Run not found"),
             Self::HostNotAllowed => {
                 (S::MISDIRECTED_REQUEST, "host_not_allowed", "Host not allowed")

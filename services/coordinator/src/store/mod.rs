@@ -17,6 +17,7 @@ mod lineage;
 mod models;
 mod nodes;
 mod progress;
+mod retention;
 mod rounds;
 mod row;
 mod runs;
@@ -32,7 +33,7 @@ mod worker;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use federation::Digest;
@@ -54,6 +55,7 @@ pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
 pub(crate) use self::nodes::{Node, Turns};
 pub(crate) use self::progress::{Live, LiveRound};
+pub(crate) use self::retention::{Dropped, Kept};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
 #[cfg(test)]
 pub(crate) use self::runs::RunState;
@@ -80,6 +82,8 @@ pub(crate) struct Store {
     sums: groups::Sums,
     plans: updates::Plans,
     claims: deed::Claims,
+    /// Whether a write found no room since the last look.
+    cramped: AtomicBool,
 }
 
 impl Store {
@@ -104,6 +108,7 @@ impl Store {
             sums: groups::Sums::default(),
             plans: updates::Plans::default(),
             claims: deed::Claims::default(),
+            cramped: AtomicBool::new(false),
         })
     }
 
@@ -146,7 +151,21 @@ impl Store {
         T: Send + 'static,
         F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
     {
-        transact(&self.writer, name, "BEGIN IMMEDIATE", work).await
+        let done = transact(&self.writer, name, "BEGIN IMMEDIATE", work).await;
+        if matches!(done, Err(StoreError::Full { .. })) {
+            self.cramped.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Whether a write found no room since [`Store::forget_cramped`].
+    pub(crate) fn is_cramped(&self) -> bool {
+        self.cramped.load(Ordering::Relaxed)
+    }
+
+    /// What was found was looked into.
+    pub(crate) fn forget_cramped(&self) {
+        self.cramped.store(false, Ordering::Relaxed);
     }
 
     /// Runs a transaction that only reads, on one consistent state.
