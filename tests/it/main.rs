@@ -12,6 +12,7 @@ mod full;
 mod interchange;
 mod kill;
 mod python;
+mod reload;
 mod shutdown;
 mod support;
 mod sync;

@@ -287,30 +287,6 @@ fn merged_migrations_are_never_edited() {
 }
 
 #[test]
-fn configuration_variables_and_readme_agree() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let names = |text: &str| -> BTreeSet<String> {
-        let word = |c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-        text.split(word)
-            .filter(|name| name.starts_with("MUSTER_") && name.len() > 7)
-            .map(str::to_owned)
-            .collect()
-    };
-    let mut read = BTreeSet::new();
-    for dir in
-        ["services/coordinator/src", "services/agent/src", "services/muster/src", "simulator/src"]
-    {
-        for text in sources(dir).values() {
-            read.extend(text.lines().filter(|line| line.contains("env")).flat_map(names));
-        }
-    }
-    let table: String =
-        readme.lines().filter(|line| line.starts_with("| `MUSTER_")).collect::<Vec<_>>().join("\n");
-    let told: BTreeSet<_> = names(&table);
-    assert_eq!(read, told, "left: read by the code; right: in README's configuration table");
-}
-
-#[test]
 fn licences_are_ones_we_know() {
     let known = [
         "MIT",

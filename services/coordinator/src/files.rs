@@ -3,8 +3,10 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
-/// Open files that are kept from nodes: about 30 for the database, the listeners and the runtimes, the rest for REST.
-const RESERVE: u64 = 128;
+/// Open files that are kept from nodes: those of our own, the rest for REST.
+const RESERVE: u64 = 256;
+/// Open files for the database, the listeners and the runtimes: about 30, and some for tools on the database.
+const OWN: u64 = 48;
 /// A fleet that fewer can reach at once is worth a warning.
 const NODES_FEW: u64 = 1_000;
 
@@ -16,15 +18,28 @@ pub fn raise_limit() {
     }
 }
 
-/// How many nodes may be connected at once, which is also logged.
-pub(crate) fn nodes_max() -> usize {
+/// How many may be connected at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seats {
+    /// At the door of nodes.
+    pub(crate) nodes: usize,
+    /// At the door of people and tools.
+    pub(crate) people: usize,
+}
+
+/// How many may be connected at once, which is also logged.
+pub(crate) fn seats() -> Seats {
     let limit = getrlimit(Resource::Nofile).current;
     let (nodes_max, reserve) = fit(limit);
     tracing::info!(nodes_max, reserve, files_max = limit, "so many nodes fit by open files");
     if nodes_max < NODES_FEW {
         tracing::warn!(nodes_max, "few nodes fit: raise the hard limit of open files");
     }
-    usize::try_from(nodes_max).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)
+    let seats = |files: u64| {
+        usize::try_from(files).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)
+    };
+    // A limit that leaves REST nothing leaves it one all the same: it may fail, and says so.
+    Seats { nodes: seats(nodes_max), people: seats(reserve.saturating_sub(OWN).max(1)) }
 }
 
 /// Nodes that fit within `limit` open files, and the reserve beside them: half of a small limit.
@@ -40,10 +55,10 @@ mod tests {
 
     #[test]
     fn nodes_have_what_the_reserve_leaves() {
-        assert_eq!(fit(Some(20_000)), (19_872, 128));
-        assert_eq!(fit(Some(1_024)), (896, 128));
+        assert_eq!(fit(Some(20_000)), (19_744, 256));
+        assert_eq!(fit(Some(1_024)), (768, 256));
         assert_eq!(fit(Some(65)), (32, 33));
         assert_eq!(fit(Some(0)), (0, 0));
-        assert_eq!(fit(None), (u64::MAX - 128, 128));
+        assert_eq!(fit(None), (u64::MAX - 256, 256));
     }
 }

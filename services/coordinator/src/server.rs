@@ -2,7 +2,12 @@
 //! simulator run the same one.
 
 mod door;
+mod handshakes;
+mod limits;
+mod patience;
 mod simulated;
+mod tls;
+mod wire;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -11,9 +16,10 @@ use std::time::Duration;
 
 use federation::Clock;
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
@@ -27,7 +33,11 @@ use crate::store::Sql;
 use crate::{files, grpc, http};
 
 use self::door::Door;
+pub use self::limits::DoorLimits;
+use self::patience::Patient;
 pub use self::simulated::Simulated;
+use self::tls::Speech;
+pub use self::tls::{Certificates, TlsError};
 
 /// The coordinator.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +54,14 @@ pub struct Running {
     ticks: JoinSet<()>,
     stop_work: CancellationToken,
     health: HealthReporter,
-    grace: Duration,
+    certificates: Option<Certificates>,
     /// Held until the database is closed.
     _lock: File,
 }
+
+/// What can be changed of a coordinator that runs.
+#[derive(Clone, Debug)]
+pub struct Tuning(Arc<Core>);
 
 /// A part of the coordinator ended by itself, which none should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -63,7 +77,23 @@ impl Coordinator {
     /// # Errors
     /// [`StartError`] says what stood in the way; nothing is left running.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+        Self::start_with(config, clock, DoorLimits::default()).await
+    }
+
+    /// As [`Coordinator::start`], with other limits at its doors.
+    ///
+    /// # Errors
+    /// As [`Coordinator::start`].
+    pub async fn start_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        limits: DoorLimits,
+    ) -> Result<Running, StartError> {
         config.check()?;
+        let certificates = match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => Some(Certificates::load(cert, key)?),
+            _ => None,
+        };
         let lock = start::take_data_dir(&config.data_dir)?;
         let (http_listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
@@ -71,23 +101,38 @@ impl Coordinator {
             start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
         let (core, updates) = Core::new(store.await?, clock, &config.limits());
         let core = Arc::new(core);
-        let nodes = Door::new("gRPC", grpc_listener, files::nodes_max());
-        let people = Door::new("REST", http_listener, Semaphore::MAX_PERMITS);
+        let seats = files::seats();
+        let nodes = Door::new("gRPC", grpc_listener, seats.nodes)
+            .encrypted(certificates.as_ref(), Speech::Grpc, &limits)
+            .connections()
+            .map(move |connection| Ok(Patient::opening(connection, limits.opening)));
+        let people = Door::new("REST", http_listener, limits.people_max.unwrap_or(seats.people))
+            .encrypted(certificates.as_ref(), Speech::Rest, &limits)
+            .connections()
+            .map(move |connection| {
+                let peer = connection.peer();
+                (Patient::taking(connection, limits.stall), Some(peer))
+            });
         let (health, health_service) = tonic_health::server::health_reporter();
-        let http = http::serve(Arc::clone(&core), people);
-        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes.connections());
-        Ok(run(&config, lock, (core, updates), health, (http_addr, http), (grpc_addr, grpc)).await)
+        let http = http::serve(Arc::clone(&core), people, limits.head);
+        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
+        let doors = (http_addr, http, grpc_addr, grpc);
+        Ok(run(lock, (core, updates), health, doors, certificates).await)
     }
 }
 
 /// Puts the parts of a coordinator to work.
 async fn run(
-    config: &Config,
     lock: File,
     (core, updates): (Arc<Core>, mpsc::Receiver<Waiting>),
     health: HealthReporter,
-    (http_addr, http): (SocketAddr, impl Future<Output = ()> + Send + 'static),
-    (grpc_addr, grpc): (SocketAddr, impl Future<Output = ()> + Send + 'static),
+    (http_addr, http, grpc_addr, grpc): (
+        SocketAddr,
+        impl Future<Output = ()> + Send + 'static,
+        SocketAddr,
+        impl Future<Output = ()> + Send + 'static,
+    ),
+    certificates: Option<Certificates>,
 ) -> Running {
     report_health(&health, Readiness::Ready).await;
     let mut servers = JoinSet::new();
@@ -101,12 +146,9 @@ async fn run(
     });
     let stop_work = CancellationToken::new();
     let mut groups = JoinSet::new();
-    let bounds = config.limits().groups;
-    groups.spawn(commit::run(Arc::clone(&core), updates, bounds, stop_work.clone()));
+    groups.spawn(commit::run(Arc::clone(&core), updates, stop_work.clone()));
     let mut ticks = JoinSet::new();
-    let every = Duration::from_millis(config.tick_ms);
-    let housekeeping = Housekeeping::new(Arc::clone(&core), config.retention());
-    ticks.spawn(tick(Arc::clone(&core), housekeeping, health.clone(), every, stop_work.clone()));
+    ticks.spawn(tick(Arc::clone(&core), health.clone(), stop_work.clone()));
     tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
     Running {
         http_addr,
@@ -117,7 +159,7 @@ async fn run(
         ticks,
         stop_work,
         health,
-        grace: Duration::from_millis(config.shutdown_grace_ms),
+        certificates,
         _lock: lock,
     }
 }
@@ -133,6 +175,24 @@ impl Running {
     #[must_use]
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc_addr
+    }
+
+    /// What its addresses begin with: `https` where the doors speak TLS, else `http`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.certificates.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate that the doors show; `None` without TLS. It can be reloaded while this runs.
+    #[must_use]
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.certificates.clone()
+    }
+
+    /// What can be changed while it runs.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        Tuning(Arc::clone(&self.core))
     }
 
     /// Runs until `stop` is over, then shuts down.
@@ -165,9 +225,10 @@ impl Running {
             self.health.clear_service_status(service).await;
         }
         let drained = async { while self.servers.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.grace, drained).await.is_err() {
+        let grace = self.core.limits().grace;
+        if tokio::time::timeout(grace, drained).await.is_err() {
             tracing::warn!(
-                grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX),
+                grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
                 "requests were still in flight at the end of the grace; the store refuses them from now on"
             );
             self.servers.shutdown().await;
@@ -180,17 +241,18 @@ impl Running {
     }
 }
 
+impl Tuning {
+    /// Keeps to this configuration from now on, as far as a coordinator that runs can.
+    pub(crate) fn apply(&self, config: &Config) {
+        self.0.set_limits(config.limits());
+    }
+}
+
 /// Ticks at every interval and whenever something calls for it, until stopped between two ticks.
-async fn tick(
-    core: Arc<Core>,
-    mut housekeeping: Housekeeping,
-    health: HealthReporter,
-    every: Duration,
-    stop: CancellationToken,
-) {
+async fn tick(core: Arc<Core>, health: HealthReporter, stop: CancellationToken) {
     let mut rounds = Rounds::new(Arc::clone(&core));
-    let mut interval = tokio::time::interval(every);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut housekeeping = Housekeeping::new(Arc::clone(&core));
+    let mut interval = every(core.limits().tick);
     let mut reported = Readiness::Ready;
     loop {
         tokio::select! {
@@ -198,6 +260,9 @@ async fn tick(
             () = stop.cancelled() => break,
             () = core.wake.notified() => {}
             _ = interval.tick() => {}
+        }
+        if interval.period() != core.limits().tick {
+            interval = every(core.limits().tick);
         }
         // A failure is logged by then, and worth another try at the next tick.
         while rounds.tick().await.unwrap_or(false) && !stop.is_cancelled() {}
@@ -212,6 +277,12 @@ async fn tick(
     if let Err(error) = rounds.finish().await {
         tracing::warn!(%error, "write the last served times");
     }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 async fn report_health(health: &HealthReporter, readiness: Readiness) {

@@ -1,4 +1,4 @@
-//! Signals: the first asks for an orderly shutdown, the second for an immediate one.
+//! Signals: the first asks for an orderly shutdown, the second for an immediate one. SIGHUP asks for a reload.
 
 use std::io;
 
@@ -31,6 +31,25 @@ pub fn signals() -> io::Result<Signals> {
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,
     })
+}
+
+/// SIGHUP, by which service managers ask for a reload.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+/// Takes over SIGHUP. From here on it no longer kills the process.
+///
+/// # Errors
+/// When the system does not let signals be handled.
+pub fn hangups() -> io::Result<Hangups> {
+    signal(SignalKind::hangup()).map(Hangups)
+}
+
+impl Hangups {
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 impl Signals {

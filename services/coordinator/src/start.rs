@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::config::ConfigError;
+use crate::server::TlsError;
 use crate::store::{OpenError, Sql, Store};
 
 /// Why a coordinator did not start.
@@ -18,6 +19,9 @@ pub enum StartError {
     /// The configuration is wrong.
     #[error("configuration: {0}")]
     Config(#[from] ConfigError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Something else listens there.
     #[error("{flag} {address}: another program listens there")]
     AddressInUse {
@@ -84,6 +88,7 @@ impl StartError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Config(error) => error.code(),
+            Self::Tls(error) => error.code,
             Self::AddressInUse { .. } => "address_in_use",
             Self::AddressUnavailable { .. } => "address_unavailable",
             Self::DataDirUnwritable { .. } => "data_dir_unwritable",
@@ -99,6 +104,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(error) => error.exit_code(),
+            Self::Tls(error) => error.exit_code(),
             Self::SchemaNewer { .. } | Self::DatabaseInvalid { .. } => 65,
             Self::AddressInUse { .. } | Self::AddressUnavailable { .. } => 69,
             Self::DatabaseNotDurable { .. } => 71,

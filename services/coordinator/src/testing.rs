@@ -127,12 +127,7 @@ impl World {
         let store = Store::open(&file, size_max_mib, &Sql::Awaited).await.unwrap();
         let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, limits);
         let core = Arc::new(core);
-        tokio::spawn(commit::run(
-            Arc::clone(&core),
-            updates,
-            limits.groups,
-            CancellationToken::new(),
-        ));
+        tokio::spawn(commit::run(Arc::clone(&core), updates, CancellationToken::new()));
         let rounds = Rounds::new(Arc::clone(&core));
         Self { dir, clock, core, rounds }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use federation::Timestamp;
 
 use crate::core::Core;
-use crate::store::{Kept, StoreError};
+use crate::store::{Spared, StoreError};
 
 /// Serving before the first look: a coordinator that has just come up has other things to do.
 const FIRST_MS: u64 = 60_000;
@@ -34,11 +34,10 @@ pub(crate) struct Policy {
     pub(crate) versions_every: u32,
 }
 
-/// The housekeeping of one coordinator.
+/// The housekeeping of one coordinator, by the policy of the moment.
 #[derive(Debug)]
 pub(crate) struct Housekeeping {
     core: Arc<Core>,
-    policy: Policy,
     due_ms: u64,
     /// What is looked at next.
     next: usize,
@@ -57,9 +56,9 @@ const KINDS: [Kind; 4] = [Kind::Versions, Kind::Sums, Kind::Receipts, Kind::Even
 
 impl Housekeeping {
     /// Housekeeping that begins in a minute.
-    pub(crate) fn new(core: Arc<Core>, policy: Policy) -> Self {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
         let due_ms = core.clock.monotonic_ms().saturating_add(FIRST_MS);
-        Self { core, policy, due_ms, next: 0 }
+        Self { core, due_ms, next: 0 }
     }
 
     /// Does one small thing if any is due. `true` means that there may be more, to be done at the next tick.
@@ -88,7 +87,8 @@ impl Housekeeping {
     }
 
     async fn drop_some(&self, kind: Kind) -> Result<u64, StoreError> {
-        let (store, now, policy) = (&self.core.store, self.core.clock.wall(), &self.policy);
+        let (store, now) = (&self.core.store, self.core.clock.wall());
+        let policy = self.core.limits().retention;
         // Of versions it is a count.
         let days = match kind {
             Kind::Versions => policy.versions_newest,
@@ -102,8 +102,9 @@ impl Housekeeping {
         let before = Timestamp(now.0.saturating_sub(u64::from(days).saturating_mul(DAY_MS)));
         match kind {
             Kind::Versions => {
-                let kept = Kept { newest: policy.versions_newest, every: policy.versions_every };
-                store.drop_artifacts(kept, now).await
+                let spared =
+                    Spared { newest: policy.versions_newest, every: policy.versions_every };
+                store.drop_artifacts(spared, now).await
             }
             Kind::Sums => store.drop_sums(before, now).await,
             Kind::Receipts => store.drop_receipts(before, now).await,

@@ -32,6 +32,24 @@ pub(crate) const HEALTH_SERVICES: [&str; 2] = ["", "muster.fleet.v1.FleetService
 /// that lost its power leaves its connection, and its long poll, open.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// Most calls open on one connection: a simulator's nodes share one.
+const STREAMS_MAX: u32 = 1_024;
+
+/// Most bytes of a call's headers.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// Largest frame, in bytes; the least that HTTP/2 allows.
+const FRAME_BYTES_MAX: u32 = 16 << 10;
+
+/// Calls that were opened and taken back before anybody looked at them: with more at one time the connection ends.
+const RESETS_MAX: usize = 20;
+
+/// Calls that broke the protocol and were reset for it: with more of them the connection ends.
+const ERRORS_MAX: usize = 256;
+
+/// Longest call: more than a push may take. It ends calls whose message does not come to its end.
+const CALL_TIME_MAX: Duration = Duration::from_secs(180);
+
 /// Serves until shutdown, and then until the calls in flight are answered.
 pub(crate) async fn serve<IO>(
     core: Arc<Core>,
@@ -51,6 +69,12 @@ pub(crate) async fn serve<IO>(
     let served = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+        .http2_max_local_error_reset_streams(Some(ERRORS_MAX))
+        .timeout(CALL_TIME_MAX)
         .trace_fn(|request| {
             tracing::info_span!(
                 "call",

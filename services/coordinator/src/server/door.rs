@@ -1,60 +1,104 @@
 //! Doors: listeners that let in as many connections as fit, and outlast the system's refusals.
 //!
-//! Where accepting fails for want of open files or memory, it would fail again at once: tonic would spin, axum would log
-//! each time. A door pauses, says it once, and goes on.
+//! Where accepting fails for want of open files or memory, it would fail again at once, and tonic would spin. A door
+//! pauses, says it once, and goes on.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use futures_util::stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_stream::Stream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use super::handshakes::Handshakes;
+use super::limits::DoorLimits;
+use super::tls::{Certificates, Speech};
+use super::wire::{Seated, Wire};
 
 /// Pause after a refusal of the system: short beside what a node's connection takes to give up.
 const PAUSE: Duration = Duration::from_millis(250);
 /// A door that stays crowded says so again after this long.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
-/// A listener with a number of seats.
+/// A listener with a number of seats, and how connections are encrypted, if they are.
 #[derive(Debug)]
 pub(crate) struct Door {
+    listening: Listening,
+    tls: Option<Encryption>,
+}
+
+#[derive(Debug)]
+struct Listening {
     name: &'static str,
     listener: TcpListener,
     seats: Arc<Semaphore>,
     said: Option<Instant>,
 }
 
-/// A connection. Its seat is free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Seated {
-    stream: TcpStream,
-    _seat: OwnedSemaphorePermit,
+struct Encryption {
+    certificates: Certificates,
+    speech: Speech,
+    handshakes: Handshakes,
 }
 
 impl Door {
     /// The door `name` with `seats` seats.
     pub(crate) fn new(name: &'static str, listener: TcpListener, seats: usize) -> Self {
-        Self { name, listener, seats: Arc::new(Semaphore::new(seats)), said: None }
+        let seats = Arc::new(Semaphore::new(seats));
+        Self { listening: Listening { name, listener, seats, said: None }, tls: None }
     }
 
-    /// The door as a stream of connections, as tonic wants it. It does not end.
-    pub(crate) fn connections(self) -> impl Stream<Item = io::Result<Seated>> + Send {
+    /// The same door with TLS, if there are certificates.
+    pub(crate) fn encrypted(
+        mut self,
+        certificates: Option<&Certificates>,
+        speech: Speech,
+        limits: &DoorLimits,
+    ) -> Self {
+        self.tls = certificates.map(|certificates| Encryption {
+            certificates: certificates.clone(),
+            speech,
+            handshakes: Handshakes::new(limits.clone()),
+        });
+        self
+    }
+
+    /// The door as a stream of connections. It does not end.
+    pub(crate) fn connections(self) -> impl Stream<Item = Seated> + Send {
         stream::unfold(self, async |mut door| {
-            let (connection, _) = door.next().await;
-            Some((Ok(connection), door))
+            let connection = door.next().await;
+            Some((connection, door))
         })
     }
 
-    async fn next(&mut self) -> (Seated, SocketAddr) {
+    async fn next(&mut self) -> Seated {
+        let Some(Encryption { certificates, speech, handshakes }) = &mut self.tls else {
+            let (stream, peer, seat) = self.listening.accept().await;
+            return Seated::new(Wire::Plain(stream), peer, seat);
+        };
+        loop {
+            let full = handshakes.are_full();
+            tokio::select! {
+                biased;
+                ready = handshakes.next() => if let Some(connection) = ready {
+                    return connection;
+                },
+                (stream, peer, seat) = self.listening.accept(), if !full => {
+                    handshakes.begin(&certificates.acceptor(*speech), stream, peer, seat);
+                }
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// The next connection and its seat. May be cancelled.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
         loop {
             let seat = match Arc::clone(&self.seats).try_acquire_owned() {
                 Ok(seat) => seat,
@@ -65,11 +109,11 @@ impl Door {
                 }
             };
             match self.listener.accept().await {
-                Ok((stream, address)) => {
+                Ok((stream, peer)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "a connection without delay");
                     }
-                    return (Seated { stream, _seat: seat }, address);
+                    return (stream, peer, seat);
                 }
                 Err(error) if of_one_connection(&error) => {
                     tracing::debug!(%error, "accept a connection");
@@ -99,65 +143,4 @@ fn of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
-}
-
-impl Listener for Door {
-    type Io = Seated;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Seated, SocketAddr) {
-        self.next().await
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-impl Connected for Seated {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
-    }
-}
-
-impl AsyncRead for Seated {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Seated {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -8,12 +8,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::serve::Listener;
 use federation::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Connected;
 
+use super::limits::DoorLimits;
+use super::patience::Patient;
 use super::{Coordinator, Running, run};
 use crate::config::Config;
 use crate::core::Core;
@@ -49,7 +50,7 @@ impl Coordinator {
         config: Config,
         world: Simulated<
             impl Stream<Item = io::Result<IO>> + Send + 'static,
-            impl Stream<Item = io::Result<IO>> + Send + Unpin + 'static,
+            impl Stream<Item = io::Result<IO>> + Send + 'static,
         >,
     ) -> Result<Running, start::StartError>
     where
@@ -63,37 +64,17 @@ impl Coordinator {
         let (core, updates) = Core::new(store.await?, clock, &config.limits());
         let core = Arc::new(core);
         let (health, health_service) = tonic_health::server::health_reporter();
-        let http = http::serve(Arc::clone(&core), Door(http));
-        let connections = grpc.map(|connection| connection.map(Wire));
-        let grpc = grpc::serve(Arc::clone(&core), health_service, connections);
-        let (http, grpc) = ((config.http_listen, http), (config.grpc_listen, grpc));
-        Ok(run(&config, lock, (core, updates), health, http, grpc).await)
-    }
-}
-
-/// A stream of connections, as axum wants them.
-struct Door<S>(S);
-
-impl<S, IO> Listener for Door<S>
-where
-    S: Stream<Item = io::Result<IO>> + Send + Unpin + 'static,
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    type Io = IO;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (IO, ()) {
-        loop {
-            match self.0.next().await {
-                Some(Ok(connection)) => return (connection, ()),
-                Some(Err(error)) => tracing::debug!(%error, "accept a connection"),
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
+        let limits = DoorLimits::default();
+        let people = http
+            .filter_map(Result::ok)
+            .map(move |connection| (Patient::taking(connection, limits.stall), None));
+        let http = http::serve(Arc::clone(&core), people, limits.head);
+        let nodes = grpc.map(move |connection| {
+            connection.map(|connection| Patient::opening(Wire(connection), limits.opening))
+        });
+        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
+        let doors = (config.http_listen, http, config.grpc_listen, grpc);
+        Ok(run(lock, (core, updates), health, doors, None).await)
     }
 }
 

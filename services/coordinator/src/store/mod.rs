@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use federation::Digest;
 use sqlx::SqliteConnection;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
@@ -48,6 +49,7 @@ pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
+pub(crate) use self::events::{Event, Kept};
 pub(crate) use self::groups::{Counting, Offer, Tally};
 pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
 pub(crate) use self::lifecycle::{Directive, NotDirected};
@@ -55,7 +57,7 @@ pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
 pub(crate) use self::nodes::{Node, Turns};
 pub(crate) use self::progress::{Live, LiveRound};
-pub(crate) use self::retention::{Dropped, Kept};
+pub(crate) use self::retention::{Dropped, Spared};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
 #[cfg(test)]
 pub(crate) use self::runs::RunState;
@@ -84,6 +86,8 @@ pub(crate) struct Store {
     claims: deed::Claims,
     /// Whether a write found no room since the last look.
     cramped: AtomicBool,
+    /// Changes when events were committed.
+    news: watch::Sender<()>,
 }
 
 impl Store {
@@ -109,6 +113,7 @@ impl Store {
             plans: updates::Plans::default(),
             claims: deed::Claims::default(),
             cramped: AtomicBool::new(false),
+            news: watch::Sender::new(()),
         })
     }
 
@@ -145,13 +150,25 @@ impl Store {
         rows.await.expect("the table is there")
     }
 
+    /// Changes whenever events were committed.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
     /// Runs a transaction that writes. It is on disk when this returns.
     async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
     {
-        let done = transact(&self.writer, name, "BEGIN IMMEDIATE", work).await;
+        let news = self.news.clone();
+        // Told from the writer's thread: whoever asked for the write may be gone by then.
+        let committed = move || {
+            if events::appended() {
+                news.send_replace(());
+            }
+        };
+        let done = transact(&self.writer, name, "BEGIN IMMEDIATE", work, committed).await;
         if matches!(done, Err(StoreError::Full { .. })) {
             self.cramped.store(true, Ordering::Relaxed);
         }
@@ -176,7 +193,7 @@ impl Store {
     {
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let reader = &self.readers[turn % self.readers.len()];
-        transact(reader, name, "BEGIN", work).await
+        transact(reader, name, "BEGIN", work, || ()).await
     }
 }
 
@@ -185,6 +202,7 @@ async fn transact<T, F>(
     tx: &'static str,
     begin: &'static str,
     work: F,
+    ended: impl FnOnce() + Send + 'static,
 ) -> Result<T, StoreError>
 where
     T: Send + 'static,
@@ -195,6 +213,7 @@ where
         .run(async move |lane: &mut worker::Lane| {
             let begun = Instant::now();
             let result = lane.transact(begin, work).await;
+            ended();
             (result, begun.elapsed())
         })
         .await;

@@ -48,9 +48,9 @@ const VERSIONS_MAX: u32 = 16;
 /// Most sums dropped at a time.
 const SUMS_MAX: u32 = 16;
 
-/// Which artifacts are kept, besides those in use: of each model.
+/// Which artifacts are spared, besides those in use: of each model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct Spared {
     /// The newest so many.
     pub(crate) newest: u32,
     /// Each whose number is a multiple of this; 0 for none.
@@ -89,7 +89,7 @@ impl Store {
     /// that a run began from or an open round starts from, nor one that two versions share.
     pub(crate) async fn drop_artifacts(
         &self,
-        kept: Kept,
+        spared: Spared,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         self.write("drop_artifacts", async move |tx: &mut SqliteConnection| {
@@ -104,8 +104,8 @@ impl Store {
                      AND (SELECT count(*) FROM versions WHERE digest = v.digest) = 1
                  ORDER BY v.model, v.number LIMIT ?3",
             )
-            .bind(kept.newest.max(1))
-            .bind(kept.every)
+            .bind(spared.newest.max(1))
+            .bind(spared.every)
             .bind(VERSIONS_MAX)
             .fetch_all(&mut *tx)
             .await?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers and all")]
 
+mod events;
 mod grpc;
 mod idempotency;
 mod lifecycle;

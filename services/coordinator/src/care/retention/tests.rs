@@ -7,6 +7,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use super::{AGAIN_MS, DAY_MS, EVERY_MS, FIRST_MS, Housekeeping, Policy};
 use crate::audit::{Outcome, Standing, replay, verify};
+use crate::core::Limits;
 use crate::store::StoreError;
 use crate::testing::{World, fleet, plan, update};
 
@@ -35,7 +36,8 @@ async fn aged() -> (World, Vec<NodeId>) {
 
 /// Keeps house until there is nothing more to do, and says in how many steps something was dropped.
 async fn keep_house(world: &World, policy: Policy) -> usize {
-    let mut housekeeping = Housekeeping::new(world.core.clone(), policy);
+    world.core.set_limits(Limits { retention: policy, ..world.core.limits() });
+    let mut housekeeping = Housekeeping::new(world.core.clone());
     assert!(!housekeeping.tick().await.unwrap(), "not at once");
     world.advance(FIRST_MS);
     let mut steps = 0;
@@ -189,8 +191,7 @@ async fn dropped_receipts_are_neither_miscounted_nor_broken_and_their_nodes_are_
 #[tokio::test]
 async fn a_store_that_fails_is_tried_again_in_a_minute() {
     let (world, _) = aged().await;
-    let mut housekeeping =
-        Housekeeping::new(world.core.clone(), Policy { events_days: 1, ..NOTHING });
+    let mut housekeeping = Housekeeping::new(world.core.clone());
     world.core.store.close().await;
     world.advance(FIRST_MS);
     for _ in 0..3 {

@@ -1,0 +1,105 @@
+//! A connection behind a door: plain or encrypted, with the seat it takes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// A connection. Its seat is free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seated {
+    wire: Wire,
+    peer: SocketAddr,
+    _seat: OwnedSemaphorePermit,
+}
+
+/// How the bytes travel.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// As they are.
+    Plain(TcpStream),
+    /// Encrypted.
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+impl Seated {
+    /// A connection from `peer` that takes `seat`.
+    pub(crate) fn new(wire: Wire, peer: SocketAddr, seat: OwnedSemaphorePermit) -> Self {
+        Self { wire, peer, _seat: seat }
+    }
+
+    /// Where it comes from.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+/// Calls one method of whichever stream it is.
+macro_rules! either {
+    ($seated:expr, $stream:ident => $call:expr) => {
+        match &mut $seated.wire {
+            Wire::Plain($stream) => $call,
+            Wire::Encrypted($stream) => $call,
+        }
+    };
+}
+
+impl Connected for Seated {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        match &self.wire {
+            Wire::Plain(stream) => stream.connect_info(),
+            Wire::Encrypted(stream) => stream.get_ref().0.connect_info(),
+        }
+    }
+}
+
+impl AsyncRead for Seated {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Seated {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.wire {
+            Wire::Plain(stream) => stream.is_write_vectored(),
+            Wire::Encrypted(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
