@@ -14,6 +14,7 @@ mod kill;
 mod python;
 mod reload;
 mod shutdown;
+mod storage;
 mod support;
 mod sync;
 mod tidy;
