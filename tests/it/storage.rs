@@ -28,10 +28,10 @@ use crate::support::require::skip;
 /// The file system's size.
 const SIZE: &str = "size=24m";
 /// Weights of the model that learns: its sum is more than what is left when nothing of [`SMALLEST`] fits.
-const WEIGHTS: u32 = 100_000;
+const WEIGHTS: u32 = 65_536;
 /// Weights of the models that fill what the ballast leaves, the largest first.
 const FILLERS: [u32; 3] = [1_000_000, 300_000, SMALLEST];
-const SMALLEST: u32 = 60_000;
+const SMALLEST: u32 = 30_000;
 
 /// A command in a world of mounts of its own, where `dir` is a small file system.
 fn on_small_disk(dir: &Path, rest: &str) -> Command {
