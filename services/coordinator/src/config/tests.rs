@@ -76,6 +76,11 @@ fn every_mistake_is_told_at_once() {
         ("--group-wait-ms", "1001"),
         ("--queue-updates-max", "0"),
         ("--payloads-mib-max", "4"),
+        ("--retention-events-days", "36501"),
+        ("--retention-sums-days", "x"),
+        ("--retention-receipts-days", "-1"),
+        ("--retention-versions-newest", "some"),
+        ("--retention-versions-every", "0.5"),
     ];
     let joined: Vec<String> = flags.iter().map(|(flag, value)| format!("{flag}={value}")).collect();
     let joined: Vec<&str> = joined.iter().map(String::as_str).collect();
@@ -86,7 +91,7 @@ fn every_mistake_is_told_at_once() {
     all.sort_unstable();
     assert_eq!(told, all);
     assert_eq!(error.code(), CONFIG_INVALID);
-    assert!(error.to_string().starts_with("14 mistakes\n  --"), "{error}");
+    assert!(error.to_string().starts_with("19 mistakes\n  --"), "{error}");
 }
 
 #[test]

@@ -286,6 +286,15 @@ pub(super) async fn find_version(
     }
 }
 
+/// The version is there, and its artifact is not: retention dropped it.
+pub(super) fn pruned(version: &Version) -> Problem {
+    let Version { model, number, .. } = version;
+    Problem::new(
+        Code::VersionPruned,
+        format!("the artifact of version {number} of {model} is not kept any more"),
+    )
+}
+
 fn parse_name(text: &str) -> Result<ModelName, Problem> {
     text.parse().map_err(|_| no_model())
 }
