@@ -10,4 +10,4 @@
 pub mod demo;
 mod rest;
 
-pub use rest::{Rest, RestError};
+pub use rest::{Access, Rest, RestError};

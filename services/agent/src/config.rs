@@ -11,12 +11,12 @@ use federation::{ModelName, NodeId};
 use crate::data_spec::DataSpec;
 use crate::error::AgentError;
 use crate::telemetry;
-use crate::uplink::Address;
+use crate::uplink::{Address, Trust};
 
 /// The flags of `muster-agent` and of `muster node`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The coordinator's gRPC address.
+    /// The coordinator's gRPC address: `https://HOST:PORT`, or `http://` without encryption.
     #[arg(
         long,
         env = "MUSTER_COORDINATOR",
@@ -52,6 +52,9 @@ pub struct Args {
     /// `capacity.recurrent=128`. Runs may ask for any of it; what the file does not say counts as not so.
     #[arg(long, env = "MUSTER_STATUS_FILE", value_name = "FILE", verbatim_doc_comment)]
     pub status_file: Option<PathBuf>,
+    /// File of the certificates that vouch for an https coordinator, in PEM [default: those the system trusts]
+    #[arg(long, env = "MUSTER_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Talk to a coordinator on another machine although the connection is not encrypted.
     #[arg(long, env = "MUSTER_INSECURE")]
     pub insecure: bool,
@@ -95,8 +98,8 @@ pub struct Settings {
 /// One thing that is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// A stable code: `coordinator_invalid`, `coordinator_insecure`, `name_invalid`, `label_invalid`,
-    /// `label_repeated`, `labels_too_many`, `data_invalid`, `log_invalid`.
+    /// A stable code: `coordinator_invalid`, `coordinator_insecure`, `ca_file_invalid`, `system_roots_missing`,
+    /// `name_invalid`, `label_invalid`, `label_repeated`, `labels_too_many`, `data_invalid`, `log_invalid`.
     pub code: &'static str,
     /// The flag.
     pub flag: &'static str,
@@ -120,10 +123,17 @@ impl Args {
         let mut wrong = |code, flag, message| problems.push(ConfigProblem { code, flag, message });
 
         let coordinator = match Address::parse(&self.coordinator) {
+            Ok(address) if address.is_encrypted() => match self.trust() {
+                Ok(trust) => Some(address.trusting(trust)),
+                Err((code, message)) => {
+                    wrong(code, "--ca-file", message);
+                    None
+                }
+            },
             Ok(address) if address.is_loopback() || self.insecure => Some(address),
             Ok(address) => {
                 let message = format!(
-                    "{address} is on another machine and the connection is not encrypted; use a tunnel, or say --insecure"
+                    "{address} is on another machine and the connection is not encrypted; use https, or say --insecure"
                 );
                 wrong("coordinator_insecure", "--coordinator", message);
                 None
@@ -175,6 +185,16 @@ impl Args {
                 status_file: self.status_file.clone(),
             }),
             _ => Err(AgentError::Config(problems)),
+        }
+    }
+}
+
+impl Args {
+    /// Whom to believe who a coordinator is.
+    fn trust(&self) -> Result<Trust, (&'static str, String)> {
+        match &self.ca_file {
+            Some(file) => Trust::of_file(file).map_err(|message| ("ca_file_invalid", message)),
+            None => Trust::of_system().map_err(|message| ("system_roots_missing", message)),
         }
     }
 }
@@ -274,6 +294,8 @@ mod tests {
     fn another_machine_needs_a_word() {
         assert_eq!(codes(&["--coordinator", "http://coordinator:7401"]), ["coordinator_insecure"]);
         settings(&["--coordinator", "http://coordinator:7401", "--insecure"]).unwrap();
+        let none = ["--coordinator", "https://coordinator:7401", "--ca-file", "/nonexistent"];
+        assert_eq!(codes(&none), ["ca_file_invalid"]);
         for loopback in ["http://localhost:1", "http://[::1]:7401", "http://127.0.0.2:1"] {
             settings(&["--coordinator", loopback]).unwrap();
         }

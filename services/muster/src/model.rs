@@ -135,6 +135,7 @@ impl ModelError {
             Self::Import { source, .. } => source.code(),
             Self::Read { .. } => "file_unreadable",
             Self::Write { .. } => "file_not_written",
+            Self::Rest(RestError::Access { code, .. }) => code,
             Self::Rest(RestError::Unreachable { .. }) => "coordinator_unreachable",
             Self::Rest(RestError::Refused { code, .. }) => code,
             Self::Rest(RestError::Answer { .. }) => "answer_not_understood",
@@ -145,7 +146,7 @@ impl ModelError {
     /// The exit status (sysexits.h).
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage | Self::Name(_) => 64,
+            Self::Usage | Self::Name(_) | Self::Rest(RestError::Access { .. }) => 64,
             Self::Export(_) | Self::Import { .. } => 65,
             Self::Rest(RestError::Refused { status, .. }) if status.is_client_error() => 65,
             Self::Read { .. } => 66,

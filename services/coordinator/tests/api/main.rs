@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers and all")]
 
+mod attacks_doors;
 mod grpc;
 mod idempotency;
 mod lifecycle;
 mod rest;
 mod support;
+mod tls;
