@@ -95,7 +95,6 @@ impl Queue {
 pub(crate) async fn run(
     core: Arc<Core>,
     mut queue: mpsc::Receiver<Waiting>,
-    limits: GroupLimits,
     stop: CancellationToken,
 ) {
     loop {
@@ -108,7 +107,7 @@ pub(crate) async fn run(
             }
         };
         let Some(first) = first else { break };
-        let group = gather(first, &mut queue, &limits).await;
+        let group = gather(first, &mut queue, &core.limits().groups).await;
         commit(&core, group).await;
     }
     let Queue { groups, updates, .. } = &core.groups;

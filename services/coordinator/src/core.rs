@@ -1,7 +1,8 @@
 //! What the two APIs and the rounds' clockwork share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use federation::pace::Pace;
 use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalCode, limits};
@@ -13,6 +14,9 @@ use crate::orders::Board;
 use crate::posted::Posted;
 use crate::presence::Presence;
 use crate::store::{Store, StoreError};
+
+/// Most streams of events at once: each costs a read of the database for each event.
+const STREAMS_MAX: usize = 256;
 
 /// The coordinator without its sockets.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) groups: Queue,
     /// Memory for payloads that are being received or wait to be counted, in KiB.
     pub(crate) payload_room: Arc<Semaphore>,
+    /// Streams of events that can be open.
+    pub(crate) streams: Arc<Semaphore>,
     /// The orders to be had, as the last tick left them.
     pub(crate) board: Posted<Arc<Board>>,
     /// Asks for a tick now: something happened that a round waits for.
@@ -35,11 +41,11 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     /// Whether the last tick could not write.
     pub(crate) failing: AtomicBool,
-    /// How often the fleet may ask.
-    pub(crate) pace: Pace,
+    /// The bounds to keep to, which a reload may move: read at each use.
+    limits: RwLock<Limits>,
 }
 
-/// What a core is made with.
+/// What a core keeps to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Bounds of groups.
@@ -48,6 +54,10 @@ pub(crate) struct Limits {
     pub(crate) payloads_kib_max: usize,
     /// How often the fleet may ask.
     pub(crate) pace: Pace,
+    /// How often rounds are looked at when nothing calls for it.
+    pub(crate) tick: Duration,
+    /// Longest that shutdown waits for requests in flight.
+    pub(crate) grace: Duration,
 }
 
 /// Whether requests are welcome: what `/readyz` and the gRPC health service say.
@@ -75,13 +85,25 @@ impl Core {
             presence: Presence::default(),
             groups,
             payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             board: Posted::new(Arc::new(Board::default())),
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
-            pace: limits.pace,
+            limits: RwLock::new(*limits),
         };
         (core, updates)
+    }
+
+    /// The bounds as they are now.
+    pub(crate) fn limits(&self) -> Limits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the bounds, of which those of the queue and of memory for payloads stay what they were made with.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        self.wake.notify_one();
     }
 
     /// Whether requests are welcome.

@@ -2,8 +2,8 @@
 //!
 //! An update's way, and the modules in reading order:
 //!
-//! 1. `config`, [`start`](StartError), `server`, `shutdown`: how a coordinator comes up and goes down; `files`:
-//!    how many can be connected to it.
+//! 1. `config`, [`start`](StartError), `server`, `reload`, `shutdown`: how a coordinator comes up, changes and goes
+//!    down; `files`: how many can be connected to it.
 //! 2. `grpc` decodes what a node says; `http` what people say. Both only translate.
 //! 3. `orders` gives a node its work; `presence` knows who is there to be drawn.
 //! 4. `admission` judges an update; `commit` has it counted, in a group. The receipt goes out after the commit.
@@ -16,6 +16,7 @@
 
 mod admission;
 pub mod audit;
+pub mod care;
 mod clock;
 mod commit;
 mod config;
@@ -28,6 +29,7 @@ mod orders;
 mod plan;
 mod posted;
 mod presence;
+mod reload;
 mod rounds;
 mod server;
 pub mod shutdown;
@@ -38,7 +40,13 @@ pub mod telemetry;
 mod testing;
 
 pub use clock::SystemClock;
-pub use config::{Args, Config, ConfigError, ConfigProblem, LogFormat};
-pub use server::{Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError};
+pub use config::{
+    Args, CONFIG_FILE, Config, ConfigError, ConfigProblem, Effect, Loaded, LogFormat, Origin,
+    SETTINGS, Setting, Wish, default_file, warn_of_unknown_variables,
+};
+pub use reload::Reloader;
+pub use server::{
+    Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError, Tuning,
+};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};

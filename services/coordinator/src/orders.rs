@@ -175,7 +175,7 @@ impl Core {
             plan.cohort.nodes.contains(node) || self.presence.suits(node, &plan.cohort, learner)
         };
         let wanted = board.runs.iter().any(wants);
-        let window = self.pace.window(self.presence.fleet(), wanted);
+        let window = self.limits().pace.window(self.presence.fleet(), wanted);
         let retry_after_ms = window.retry_ms(node, self.clock.monotonic_ms());
         self.presence.away(node, retry_after_ms, &*self.clock);
         Idle { retry_after_ms }

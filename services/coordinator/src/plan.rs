@@ -7,46 +7,74 @@ use std::collections::BTreeMap;
 
 use federation::{Local, Plan, PlanProblem, ScheduleStep, limits};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use self::cohort::CohortBody;
 use self::strategy::StrategyBody;
 
 /// A plan. Unknown fields are refused: a misspelt field is a different experiment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Plan)]
 pub(crate) struct PlanBody {
+    /// How updates become a version.
     strategy: StrategyBody,
-    /// How many; absent or null in a continuous plan.
+    /// How many versions to make; absent or null in a continuous plan.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 1_000_000, examples(20))]
     rounds: Option<u32>,
     /// Whether the run never ends by itself.
     #[serde(default)]
     continuous: bool,
+    /// Who takes part, and how long a round waits.
     cohort: CohortBody,
+    /// What each node does.
     local: LocalBody,
+    /// Most samples that one update may claim.
     #[serde(default = "samples_max_default")]
+    #[schema(default = 1_000, minimum = 1, maximum = 100_000)]
     samples_max: u32,
+    /// Seed of every draw: any number of 64 bits without a sign.
+    #[schema(format = "uint64", examples(7))]
     seed: u64,
+    /// Whether the run must repeat bit for bit from its seed: named nodes, no over-selection, and a goal that is the
+    /// whole cohort.
     #[serde(default)]
     reproducible: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What each node does in a round.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Local)]
 struct LocalBody {
+    /// Samples to learn from in each epoch; times `epochs` at most `samples_max`.
+    #[schema(minimum = 1, maximum = 100_000, examples(20))]
     samples: u32,
+    /// Passes over them.
     #[serde(default = "epochs_default")]
+    #[schema(default = 1, minimum = 1, maximum = 1_000)]
     epochs: u32,
+    /// Held-out samples on which to evaluate the base version first; 0 for none.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 100_000)]
     evaluate_samples: u32,
+    /// Registers of the learner by round, ascending; each holds until a later step sets it again.
     #[serde(default)]
+    #[schema(max_items = 256)]
     schedule: Vec<StepBody>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Registers to set from a round on.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ScheduleStep)]
 struct StepBody {
+    /// The first round that it holds for.
+    #[schema(minimum = 1)]
     from_round: u32,
+    /// Names of the learner's registers, in capitals, and their values.
+    #[schema(examples(json!({"LR_OUT": 4})))]
     registers: BTreeMap<String, u32>,
 }
 

@@ -18,7 +18,7 @@ use federation::Clock;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -53,11 +53,14 @@ pub struct Running {
     ticks: JoinSet<()>,
     stop_work: CancellationToken,
     health: HealthReporter,
-    grace: Duration,
     certificates: Option<Certificates>,
     /// Held until the database is closed.
     _lock: File,
 }
+
+/// What can be changed of a coordinator that runs.
+#[derive(Clone, Debug)]
+pub struct Tuning(Arc<Core>);
 
 /// A part of the coordinator ended by itself, which none should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -113,14 +116,12 @@ impl Coordinator {
         let http = http::serve(Arc::clone(&core), people, limits.head);
         let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
         let doors = (http_addr, http, grpc_addr, grpc);
-        let running = run(&config, lock, (core, updates), health, doors).await;
-        Ok(Running { certificates, ..running })
+        Ok(run(lock, (core, updates), health, doors, certificates).await)
     }
 }
 
 /// Puts the parts of a coordinator to work.
 async fn run(
-    config: &Config,
     lock: File,
     (core, updates): (Arc<Core>, mpsc::Receiver<Waiting>),
     health: HealthReporter,
@@ -130,6 +131,7 @@ async fn run(
         SocketAddr,
         impl Future<Output = ()> + Send + 'static,
     ),
+    certificates: Option<Certificates>,
 ) -> Running {
     report_health(&health, Readiness::Ready).await;
     let mut servers = JoinSet::new();
@@ -143,11 +145,9 @@ async fn run(
     });
     let stop_work = CancellationToken::new();
     let mut groups = JoinSet::new();
-    let bounds = config.limits().groups;
-    groups.spawn(commit::run(Arc::clone(&core), updates, bounds, stop_work.clone()));
+    groups.spawn(commit::run(Arc::clone(&core), updates, stop_work.clone()));
     let mut ticks = JoinSet::new();
-    let every = Duration::from_millis(config.tick_ms);
-    ticks.spawn(tick(Arc::clone(&core), health.clone(), every, stop_work.clone()));
+    ticks.spawn(tick(Arc::clone(&core), health.clone(), stop_work.clone()));
     tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
     Running {
         http_addr,
@@ -158,8 +158,7 @@ async fn run(
         ticks,
         stop_work,
         health,
-        grace: Duration::from_millis(config.shutdown_grace_ms),
-        certificates: None,
+        certificates,
         _lock: lock,
     }
 }
@@ -189,13 +188,10 @@ impl Running {
         self.certificates.clone()
     }
 
-    /// Reads certificate and key again, for new connections. One that cannot be used changes nothing. Without TLS there
-    /// is nothing to read.
-    ///
-    /// # Errors
-    /// [`TlsError`] says what is wrong with the new ones; it is logged by then.
-    pub fn reload_certificates(&self) -> Result<(), TlsError> {
-        self.certificates.as_ref().map_or(Ok(()), Certificates::reload)
+    /// What can be changed while it runs.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        Tuning(Arc::clone(&self.core))
     }
 
     /// Runs until `stop` is over, then shuts down.
@@ -228,9 +224,10 @@ impl Running {
             self.health.clear_service_status(service).await;
         }
         let drained = async { while self.servers.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.grace, drained).await.is_err() {
+        let grace = self.core.limits().grace;
+        if tokio::time::timeout(grace, drained).await.is_err() {
             tracing::warn!(
-                grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX),
+                grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
                 "requests were still in flight at the end of the grace; the store refuses them from now on"
             );
             self.servers.shutdown().await;
@@ -243,11 +240,17 @@ impl Running {
     }
 }
 
+impl Tuning {
+    /// Keeps to this configuration from now on, as far as a coordinator that runs can.
+    pub(crate) fn apply(&self, config: &Config) {
+        self.0.set_limits(config.limits());
+    }
+}
+
 /// Ticks at every interval and whenever something calls for it, until stopped between two ticks.
-async fn tick(core: Arc<Core>, health: HealthReporter, every: Duration, stop: CancellationToken) {
+async fn tick(core: Arc<Core>, health: HealthReporter, stop: CancellationToken) {
     let mut rounds = Rounds::new(Arc::clone(&core));
-    let mut interval = tokio::time::interval(every);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut interval = every(core.limits().tick);
     let mut reported = Readiness::Ready;
     loop {
         tokio::select! {
@@ -255,6 +258,9 @@ async fn tick(core: Arc<Core>, health: HealthReporter, every: Duration, stop: Ca
             () = stop.cancelled() => break,
             () = core.wake.notified() => {}
             _ = interval.tick() => {}
+        }
+        if interval.period() != core.limits().tick {
+            interval = every(core.limits().tick);
         }
         // A failure is logged by then, and worth another try at the next tick.
         while rounds.tick().await.unwrap_or(false) && !stop.is_cancelled() {}
@@ -267,6 +273,12 @@ async fn tick(core: Arc<Core>, health: HealthReporter, every: Duration, stop: Ca
     if let Err(error) = rounds.finish().await {
         tracing::warn!(%error, "write the last served times");
     }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 async fn report_health(health: &HealthReporter, readiness: Readiness) {

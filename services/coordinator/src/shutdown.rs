@@ -1,11 +1,10 @@
-//! Signals: the first asks for an orderly shutdown, the second for an immediate one. A hang-up asks for a reload.
+//! Signals: the first asks for an orderly shutdown, the second for an immediate one. SIGHUP asks for a reload.
 
-use std::convert::Infallible;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::server::{Certificates, PartEnded, Running};
+use crate::server::{PartEnded, Running};
 
 /// SIGTERM, as service managers send it, and SIGINT, as Ctrl-C does.
 #[derive(Debug)]
@@ -13,10 +12,6 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
-
-/// SIGHUP, which asks a service to read again what may change while it runs.
-#[derive(Debug)]
-pub struct Hangups(Signal);
 
 /// How a coordinator ended that was told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +33,23 @@ pub fn signals() -> io::Result<Signals> {
     })
 }
 
+/// SIGHUP, by which service managers ask for a reload.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
 /// Takes over SIGHUP. From here on it no longer kills the process.
 ///
 /// # Errors
 /// When the system does not let signals be handled.
 pub fn hangups() -> io::Result<Hangups> {
-    Ok(Hangups(signal(SignalKind::hangup())?))
+    signal(SignalKind::hangup()).map(Hangups)
+}
+
+impl Hangups {
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 impl Signals {
@@ -57,18 +63,12 @@ impl Signals {
     }
 }
 
-/// Runs a coordinator until the first signal and shuts it down; a second signal ends it at once. A hang-up reloads its
-/// certificate.
+/// Runs a coordinator until the first signal and shuts it down; a second signal ends it at once.
 ///
 /// # Errors
 /// [`PartEnded`] when a part of the coordinator ended by itself.
-pub async fn until_signalled(
-    running: Running,
-    mut signals: Signals,
-    hangups: Hangups,
-) -> Result<Ended, PartEnded> {
+pub async fn until_signalled(running: Running, mut signals: Signals) -> Result<Ended, PartEnded> {
     let (tell, told) = tokio::sync::oneshot::channel();
-    let reload = reload(hangups, running.certificates());
     let run = running.wait(async {
         // The sender lives below until it tells.
         let _ = told.await;
@@ -81,21 +81,6 @@ pub async fn until_signalled(
     tokio::select! {
         biased;
         () = watch => Ok(Ended::AtOnce),
-        never = reload => match never {},
         ended = run => ended.map(|()| Ended::InOrder),
-    }
-}
-
-async fn reload(mut hangups: Hangups, certificates: Option<Certificates>) -> Infallible {
-    loop {
-        // Nobody sends it any more: never.
-        if hangups.0.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
-        match &certificates {
-            // The reason is logged by then.
-            Some(certificates) => drop(certificates.reload()),
-            None => tracing::info!("there is nothing to reload"),
-        }
     }
 }

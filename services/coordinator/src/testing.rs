@@ -87,6 +87,11 @@ impl World {
         Self::over(tempfile::tempdir().unwrap(), Arc::new(StillClock::new()), 0).await
     }
 
+    /// Over the files of another.
+    pub(crate) async fn on(dir: TempDir) -> Self {
+        Self::over(dir, Arc::new(StillClock::new()), 0).await
+    }
+
     /// The same files, opened again after a stop of `down_ms`: as after a crash, nothing was written at the end.
     pub(crate) async fn reopened(self, down_ms: u64, size_max_mib: u32) -> Self {
         self.core.store.close().await;
@@ -122,12 +127,7 @@ impl World {
         let store = Store::open(&file, size_max_mib, &Sql::Awaited).await.unwrap();
         let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, limits);
         let core = Arc::new(core);
-        tokio::spawn(commit::run(
-            Arc::clone(&core),
-            updates,
-            limits.groups,
-            CancellationToken::new(),
-        ));
+        tokio::spawn(commit::run(Arc::clone(&core), updates, CancellationToken::new()));
         let rounds = Rounds::new(Arc::clone(&core));
         Self { dir, clock, core, rounds }
     }

@@ -1,16 +1,19 @@
 //! `muster`: the one command people type. Everything it does is done elsewhere; this is the door.
 
 mod audit;
+mod care;
+mod config;
 mod model;
 mod print;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use coordinator::care::CareError;
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
-use coordinator::{Config, Coordinator, SystemClock, files, telemetry};
-use print::{failure, line, try_line};
+use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
+use print::{failure, line, note, try_line};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
@@ -34,6 +37,15 @@ enum Command {
     /// Find out what happened, from a coordinator's database file
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Begin a file of settings for `serve`, or check one
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Copy the database of a coordinator, running or not, into a file
+    Backup(care::BackupArgs),
+    /// Put a backup where a coordinator's database is, or was; the coordinator must be stopped
+    Restore(care::RestoreArgs),
+    /// Look at a data directory: exit status 0 if all is well, 1 if something should be looked at, 2 if something fails
+    Doctor(care::DoctorArgs),
 }
 
 /// Exit status when the operating system refuses what every program needs (sysexits.h: EX_OSERR).
@@ -48,6 +60,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => run(demo(args)),
         Command::Model(command) => run(model(command)),
         Command::Audit(command) => run(audit(command)),
+        Command::Config(command) => config(&command),
+        Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
+        Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
+        Command::Doctor(args) => run(cared(async move || Ok(care::doctor(&args).await))),
     }
 }
 
@@ -58,25 +74,46 @@ fn run(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Serves until a signal; a second one ends the process at once.
+/// Serves until a signal; a second one ends the process at once. SIGHUP reloads.
 async fn serve(args: coordinator::Args) -> ExitCode {
-    let config = match Config::try_from(args) {
-        Ok(config) => config,
+    let loaded = match args.load() {
+        Ok(loaded) => loaded,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
-    telemetry::init(&config);
+    match args.wish() {
+        Wish::Use => {}
+        Wish::Toml => {
+            line(loaded.to_toml().trim_end());
+            return ExitCode::SUCCESS;
+        }
+        Wish::Json => {
+            line(&loaded.to_json().to_string());
+            return ExitCode::SUCCESS;
+        }
+    }
+    let config = loaded.config;
+    let log = telemetry::init(&config);
+    coordinator::warn_of_unknown_variables(&config::variables(&Cli::command()));
     files::raise_limit();
     let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
-        Ok(handled) => handled,
+        Ok(both) => both,
         Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
     };
-    let running = match Coordinator::start(config, Arc::new(SystemClock::new())).await {
+    let clock = Arc::new(SystemClock::new());
+    let running = match Coordinator::start(config.clone(), clock).await {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
     line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
     line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
-    match until_signalled(running, signals, hangups).await {
+    let (tuning, certificates) = (running.tuning(), running.certificates());
+    let reloader = Reloader { args, config, tuning, log, certificates };
+    let ended = tokio::select! {
+        biased;
+        ended = until_signalled(running, signals) => ended,
+        never = reloader.run(hangups) => match never {},
+    };
+    match ended {
         Ok(Ended::InOrder) => ExitCode::SUCCESS,
         // The shell's convention for a process that a signal ended. Not a return: nothing is waited for any more.
         Ok(Ended::AtOnce) => std::process::exit(130),
@@ -106,9 +143,29 @@ async fn model(command: model::Command) -> ExitCode {
     }
 }
 
+fn config(command: &config::Command) -> ExitCode {
+    match config::run(command) {
+        Ok((said, status)) => {
+            line(&said);
+            ExitCode::from(status)
+        }
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
 async fn audit(command: audit::Command) -> ExitCode {
     match audit::run(&command, try_line).await {
         Ok(status) => ExitCode::from(status),
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn cared(work: impl AsyncFnOnce() -> Result<(String, u8), CareError>) -> ExitCode {
+    match work().await {
+        Ok((said, status)) => {
+            line(&said);
+            ExitCode::from(status)
+        }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

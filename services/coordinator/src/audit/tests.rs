@@ -90,8 +90,8 @@ async fn the_log_tells_who_did_what() {
     let expected = [
         "node:a node.enrolled a",
         "node:b node.enrolled b",
-        "rest model.created m/1",
-        "rest run.created 1",
+        "test model.created m/1",
+        "test run.created 1",
         "coordinator round.opened 1/1/1",
         "coordinator version.published m/2",
         "coordinator round.opened 1/2/1",

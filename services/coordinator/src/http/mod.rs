@@ -3,13 +3,19 @@
 //! Handlers take a request apart, call the core, and put the answer together in shapes of their own; the domain knows
 //! nothing of JSON. What the framework would answer by itself (no such route, wrong method, panic) is a problem too.
 
+#![allow(unused_qualifications, reason = "`#[utoipa::path]` writes them")]
+
+mod answers;
 mod body;
 mod caller;
+mod code;
 mod connections;
+mod events;
 mod guard;
 mod health;
 mod models;
 mod nodes;
+mod openapi;
 mod page;
 mod posted;
 mod problem;
@@ -24,10 +30,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
-use axum::routing::{get, post};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::problem::{Code, Problem};
 use crate::core::Core;
@@ -45,23 +52,31 @@ pub(crate) async fn serve<IO>(
     connections::serve(router(core), connections, head, stop).await;
 }
 
-/// The routes.
+/// The routes, each with its description: what is not described cannot be registered.
+fn routes() -> OpenApiRouter<Arc<Core>> {
+    OpenApiRouter::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::document))
+        .routes(routes!(models::list, models::create))
+        .routes(routes!(models::show))
+        .routes(routes!(models::versions))
+        .routes(routes!(models::version))
+        .routes(routes!(models::artifact))
+        .routes(routes!(runs::list, runs::create))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::rounds))
+        .routes(routes!(runs::pause))
+        .routes(routes!(runs::resume))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(nodes::list))
+        .routes(routes!(events::events))
+}
+
+/// The routes, and what every request passes.
 pub(crate) fn router(core: Arc<Core>) -> Router {
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/v1/models", get(models::list).post(models::create))
-        .route("/v1/models/{name}", get(models::show))
-        .route("/v1/models/{name}/versions", get(models::versions))
-        .route("/v1/models/{name}/versions/{version}", get(models::version))
-        .route("/v1/models/{name}/versions/{version}/artifact", get(models::artifact))
-        .route("/v1/runs", get(runs::list).post(runs::create))
-        .route("/v1/runs/{id}", get(runs::show))
-        .route("/v1/runs/{id}/rounds", get(runs::rounds))
-        .route("/v1/runs/{id}/pause", post(runs::pause))
-        .route("/v1/runs/{id}/resume", post(runs::resume))
-        .route("/v1/runs/{id}/cancel", post(runs::cancel))
-        .route("/v1/nodes", get(nodes::list))
+    let (router, _) = routes().merge(openapi::pages()).split_for_parts();
+    router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(caller::identify))

@@ -10,67 +10,156 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use federation::{Artifact, ModelName};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::answers::problems;
 use super::body::Params;
-use super::page::{Page, PageQuery};
-use super::posted::Posted;
+use super::page::{Page, PageParams, PageQuery};
+use super::posted::{KeyParam, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::store::{Accuracy, Created, Model, Reply, Totals, Version, Which};
 
 /// A model to make.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewModel {
+    /// Its name.
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", examples("cues"))]
     name: String,
     /// The first version's artifact, in base64.
+    #[schema(content_encoding = "base64", max_length = 5704022)]
     artifact: String,
 }
 
 /// A model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
 pub(super) struct ModelBody {
+    /// Its name.
+    #[schema(examples("cues"))]
     name: String,
+    /// What runs it.
+    #[schema(examples("reckon/1"))]
     learner: String,
+    /// How many weights it has.
+    #[schema(minimum = 1, examples(14_200))]
     weights: u64,
+    /// The number of its newest version.
     latest_version: u32,
+    /// The digest of its newest version's artifact.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     latest_digest: String,
+    /// When it was made.
     created_at_ms: u64,
 }
 
 /// A version.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Version)]
 pub(super) struct VersionBody {
+    /// The model.
     model: String,
+    /// Its number; the first is 0.
     number: u32,
+    /// SHA-256 of its artifact.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     digest: String,
+    /// The version it was made from; null for the first.
+    #[schema(required)]
     parent: Option<u32>,
+    /// That version's digest.
+    #[schema(required, pattern = "^[0-9a-f]{64}$")]
     parent_digest: Option<String>,
+    /// The run that made it; null for an imported one.
+    #[schema(required)]
     run_id: Option<u64>,
+    /// The round of that run.
+    #[schema(required)]
     round: Option<u32>,
+    /// Updates counted in it.
     updates: u32,
+    /// Samples learnt from, over all updates.
     samples: u64,
+    /// Of those, samples answered correctly while learning.
     correct: u64,
+    /// Synaptic operations of the chips, over all updates.
     synaptic_ops: u64,
+    /// Bytes that nodes sent.
     bytes_up: u64,
+    /// Bytes that nodes fetched.
     bytes_down: u64,
+    /// SHA-256 of the updates' exact sum.
+    #[schema(required, pattern = "^[0-9a-f]{64}$")]
     sum_digest: Option<String>,
+    /// SHA-256 of the server optimiser's state.
+    #[schema(required, pattern = "^[0-9a-f]{64}$")]
     optimizer_digest: Option<String>,
+    /// SHA-256 of the run's plan.
+    #[schema(required, pattern = "^[0-9a-f]{64}$")]
     plan_digest: Option<String>,
+    /// The head of the audit log when it was made.
+    #[schema(required, pattern = "^[0-9a-f]{64}$")]
     audit_head: Option<String>,
+    /// What nodes reported about it; null before the first report.
+    #[schema(required)]
     evaluation: Option<EvaluationBody>,
+    /// When it was made.
     created_at_ms: u64,
 }
 
 /// What nodes report about a version, on samples they hold out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Evaluation)]
 pub(super) struct EvaluationBody {
+    /// Nodes that reported.
     nodes: u64,
+    /// Samples they tried it on.
     samples: u64,
+    /// Of those, samples answered correctly.
     correct: u64,
 }
 
-/// `POST /v1/models`. The same name with the same artifact is the same model.
+/// A model's place.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct ModelPath {
+    /// The model's name.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", example = "cues")]
+    pub(super) name: String,
+}
+
+/// A version's place.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct VersionPath {
+    /// The model's name.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", example = "cues")]
+    pub(super) name: String,
+    /// The version's number, or `latest`.
+    #[param(pattern = "^(0|[1-9][0-9]{0,8}|latest)$", example = "latest")]
+    pub(super) version: String,
+}
+
+problems!(CreateProblems = POST + [InvalidName, InvalidArtifact, ModelExists]);
+problems!(ListProblems = LIST);
+problems!(ShowProblems = READ + [NotFound, ModelNotFound]);
+problems!(VersionsProblems = LIST + [NotFound, ModelNotFound]);
+problems!(VersionProblems = READ + [NotFound, ModelNotFound, VersionNotFound]);
+
+/// Makes a model
+///
+/// Its first version, number 0, is the artifact. The same name with the same artifact is the same model.
+#[utoipa::path(
+    post, path = "/v1/models", tag = "models", operation_id = "create_model", params(KeyParam),
+    request_body = NewModel,
+    responses(
+        (status = 201, description = "It was made.", body = ModelBody,
+            headers(("Location" = String, description = "Where it is."))),
+        (status = 200, description = "It was there already.", body = ModelBody),
+        CreateProblems,
+    )
+)]
 pub(super) async fn create(
     State(core): State<Arc<Core>>,
     Posted { body: new, request }: Posted<NewModel>,
@@ -97,48 +186,85 @@ pub(super) async fn create(
     Ok(answer)
 }
 
-/// `GET /v1/models`.
+/// Lists the models
+///
+/// In the order of their names.
+#[utoipa::path(
+    get, path = "/v1/models", tag = "models", operation_id = "list_models", params(PageParams),
+    responses((status = 200, description = "A page of models.", body = Page<ModelBody>), ListProblems)
+)]
 pub(super) async fn list(
     State(core): State<Arc<Core>>,
     query: PageQuery,
 ) -> Result<Json<Page<ModelBody>>, Problem> {
-    let models = core.store.models(query.after_name(), query.read()).await?;
+    let models = core.store.models(query.after()?.unwrap_or_default(), query.read()).await?;
     Ok(Json(query.page(models, |model| model.name.to_string(), show_model)))
 }
 
-/// `GET /v1/models/{name}`.
+/// Shows a model
+#[utoipa::path(
+    get, path = "/v1/models/{name}", tag = "models", operation_id = "show_model", params(ModelPath),
+    responses((status = 200, description = "The model.", body = ModelBody), ShowProblems)
+)]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
-    Params(name): Params<String>,
+    Params(ModelPath { name }): Params<ModelPath>,
 ) -> Result<Json<ModelBody>, Problem> {
     let model = core.store.model(parse_name(&name)?).await?;
     model.map(|model| Json(show_model(model))).ok_or_else(no_model)
 }
 
-/// `GET /v1/models/{name}/versions`.
+/// Lists a model's versions
+///
+/// In the order of their numbers.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/versions", tag = "models", operation_id = "list_versions",
+    params(ModelPath, PageParams),
+    responses(
+        (status = 200, description = "A page of versions.", body = Page<VersionBody>),
+        VersionsProblems,
+    )
+)]
 pub(super) async fn versions(
     State(core): State<Arc<Core>>,
-    Params(name): Params<String>,
+    Params(ModelPath { name }): Params<ModelPath>,
     query: PageQuery,
 ) -> Result<Json<Page<VersionBody>>, Problem> {
-    let after = query.after_number()?;
+    let after = query.after()?.unwrap_or_default();
     let versions = core.store.versions(parse_name(&name)?, after, query.read()).await?;
     let versions = versions.ok_or_else(no_model)?;
     Ok(Json(query.page(versions, |version| version.number.to_string(), show_version)))
 }
 
-/// `GET /v1/models/{name}/versions/{n|latest}`.
+/// Shows a version
+#[utoipa::path(
+    get, path = "/v1/models/{name}/versions/{version}", tag = "models",
+    operation_id = "show_version", params(VersionPath),
+    responses((status = 200, description = "The version.", body = VersionBody), VersionProblems)
+)]
 pub(super) async fn version(
     State(core): State<Arc<Core>>,
-    Params((name, version)): Params<(String, String)>,
+    Params(VersionPath { name, version }): Params<VersionPath>,
 ) -> Result<Json<VersionBody>, Problem> {
     Ok(Json(show_version(find_version(&core, &name, &version).await?.0)))
 }
 
-/// `GET /v1/models/{name}/versions/{n|latest}/artifact`: the bytes, whose SHA-256 is the ETag.
+/// Fetches a version's artifact
+///
+/// The bytes, whose SHA-256 is the `ETag`.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/versions/{version}/artifact", tag = "models",
+    operation_id = "fetch_version_artifact", params(VersionPath),
+    responses(
+        (status = 200, description = "The artifact.", body = Vec<u8>,
+            content_type = "application/octet-stream"),
+        (status = 304, description = "The client holds it already."),
+        VersionProblems,
+    )
+)]
 pub(super) async fn artifact(
     State(core): State<Arc<Core>>,
-    Params((name, version)): Params<(String, String)>,
+    Params(VersionPath { name, version }): Params<VersionPath>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (version, which) = find_version(&core, &name, &version).await?;

@@ -1,73 +1,105 @@
 //! Lists, a page at a time.
 
+use std::str::FromStr;
+
 use axum::extract::{FromRequestParts, Query};
+use axum::http::Uri;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Code, Problem};
 
 /// Items of a page, where the request does not say.
-const LIMIT_DEFAULT: u32 = 100;
+pub(super) const LIMIT_DEFAULT: u32 = 100;
 /// Most items of a page.
-const LIMIT_MAX: u32 = 1_000;
+pub(super) const LIMIT_MAX: u32 = 1_000;
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page<T> {
+    /// The items, in the list's order.
     items: Vec<T>,
     /// Where the next page begins; null at the end.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
-/// Which page is asked for.
+/// Which page of a list is asked for, and of which items.
 #[derive(Debug)]
-pub(super) struct PageQuery {
+pub(super) struct PageQuery<F = Everything> {
     limit: u32,
     cursor: Option<String>,
+    /// Which items.
+    #[expect(dead_code, reason = "no list has a filter yet")]
+    pub(super) filter: F,
 }
 
-#[derive(Deserialize)]
+/// The filter of a list that has none.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub(super) struct Everything {}
+
+/// Which page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageParams {
+    /// Most items of the page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
+    /// Where the page begins: the `next_cursor` of the page before. Without it, at the list's begin.
+    #[param(min_length = 1, max_length = 200)]
     cursor: Option<String>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
+impl<F: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for PageQuery<F> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = Query::<Asked>::from_request_parts(parts, state).await;
-        let Query(Asked { limit, cursor }) =
-            query.map_err(|error| Problem::new(Code::InvalidQuery, error.body_text()))?;
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            let detail = format!("limit should be 1 to {LIMIT_MAX}, got {limit}");
-            return Err(Problem::new(Code::InvalidQuery, detail));
-        }
-        Ok(Self { limit, cursor })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let whole = parts.uri.query().unwrap_or_default();
+        let of_page = |pair: &&str| matches!(pair.split('=').next(), Some("limit" | "cursor"));
+        let (page, filter): (Vec<_>, Vec<_>) =
+            whole.split('&').filter(|pair| !pair.is_empty()).partition(of_page);
+        let PageParams { limit, cursor } = parse(&page)?;
+        Self::new(limit.unwrap_or(LIMIT_DEFAULT), cursor, parse(&filter)?)
     }
 }
 
-impl PageQuery {
+/// What a query string's pairs say.
+fn parse<T: DeserializeOwned>(pairs: &[&str]) -> Result<T, Problem> {
+    let uri = Uri::builder().path_and_query(format!("/?{}", pairs.join("&"))).build();
+    let uri = uri.map_err(|error| invalid(error.to_string()))?;
+    let query = Query::try_from_uri(&uri).map_err(|error| invalid(error.body_text()))?;
+    let Query(value) = query;
+    Ok(value)
+}
+
+/// A query string that says nothing we understand.
+pub(super) fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::InvalidQuery, detail)
+}
+
+impl<F> PageQuery<F> {
+    /// The page of at most `limit` items that begins at `cursor`.
+    pub(super) fn new(limit: u32, cursor: Option<String>, filter: F) -> Result<Self, Problem> {
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(invalid(format!("limit should be 1 to {LIMIT_MAX}, got {limit}")));
+        }
+        Ok(Self { limit, cursor, filter })
+    }
+
     /// How many items to read: one more than the page holds, to see whether another page follows.
     pub(super) fn read(&self) -> u32 {
         self.limit + 1
     }
 
-    /// The cursor of a list in order of names; the start where there is none.
-    pub(super) fn after_name(&self) -> String {
-        self.cursor.clone().unwrap_or_default()
-    }
-
-    /// The cursor of a list in order of numbers; the start where there is none.
-    pub(super) fn after_number<T: std::str::FromStr + Default>(&self) -> Result<T, Problem> {
-        match &self.cursor {
-            None => Ok(T::default()),
-            Some(cursor) => cursor.parse().map_err(|_| {
-                Problem::new(Code::InvalidQuery, "cursor should be the next_cursor of a page")
-            }),
-        }
+    /// The cursor of a list; the start where there is none.
+    pub(super) fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let wrong = |_| invalid("cursor should be the next_cursor of a page");
+        cursor.parse().map(Some).map_err(wrong)
     }
 
     /// The page of the items that were read, of which `key` gives the cursor.

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::body::JsonBody;
 use super::caller::Caller;
@@ -18,6 +19,16 @@ use crate::store::{By, Claim, Deed, Key, Reply};
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Most bytes of a key.
 const KEY_BYTES_MAX: usize = 255;
+
+/// The key of a POST.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the description reads it; `key` reads the header")]
+pub(super) struct KeyParam {
+    /// A text of the client's choosing. The request is carried out once, however often it is sent with it.
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
+    idempotency_key: Option<String>,
+}
 
 /// A POST.
 #[derive(Debug)]

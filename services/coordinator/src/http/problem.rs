@@ -3,73 +3,15 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use federation::PlanProblem;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+pub(crate) use super::code::Code;
+use super::code::Facts;
 use crate::store::{ModelExists, NotDirected, NotDone, NotStarted, StoreError};
-
-/// What kind of problem it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
-    /// No such route.
-    NotFound,
-    /// The route does not take the method.
-    MethodNotAllowed,
-    /// The body is longer than any request needs.
-    BodyTooLarge,
-    /// A body that is not announced as JSON.
-    UnsupportedMediaType,
-    /// The request did not come to its end in time.
-    RequestTimeout,
-    /// The body broke off.
-    BodyIncomplete,
-    /// The body is not JSON.
-    InvalidJson,
-    /// The JSON holds a field that nobody knows.
-    UnknownField,
-    /// A field is missing or has the wrong type.
-    InvalidValue,
-    /// The query string is wrong.
-    InvalidQuery,
-    /// The `Idempotency-Key` is none.
-    InvalidIdempotencyKey,
-    /// The `Idempotency-Key` was used for another request.
-    IdempotencyKeyReused,
-    /// A request with the same `Idempotency-Key` is being carried out.
-    IdempotencyKeyInUse,
-    /// The name is none.
-    InvalidName,
-    /// The artifact is none.
-    InvalidArtifact,
-    /// The plan cannot run.
-    InvalidPlan,
-    /// Another model holds the name.
-    ModelExists,
-    /// A run moves the model already.
-    ModelBusy,
-    /// The run ended before.
-    RunOver,
-    /// No such model.
-    ModelNotFound,
-    /// No such version.
-    VersionNotFound,
-    /// No such run.
-    RunNotFound,
-    /// The request was meant for another host.
-    HostNotAllowed,
-    /// The request comes from a foreign web page.
-    OriginNotAllowed,
-    /// The disk is full.
-    StorageFull,
-    /// Too much at once.
-    Overloaded,
-    /// The coordinator goes down.
-    ShuttingDown,
-    /// Our own failure.
-    Internal,
-}
 
 /// An error as it is answered.
 #[derive(Clone, Debug)]
@@ -80,7 +22,7 @@ pub(crate) struct Problem {
 }
 
 /// One field that is wrong.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct FieldError {
     /// The field, as a path.
     pub(crate) field: String,
@@ -90,70 +32,30 @@ pub(crate) struct FieldError {
     pub(crate) got: String,
 }
 
-#[derive(Serialize)]
-struct ProblemBody {
+/// An error, after RFC 9457.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// A name for the kind of problem: `urn:muster:problem:` and the code.
+    #[schema(format = "uri", pattern = "^urn:muster:problem:[a-z_]+$")]
     r#type: String,
+    /// The kind of problem in words; the same for every problem of a code.
     title: &'static str,
+    /// The HTTP status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What went wrong this time, in one sentence.
     detail: String,
+    /// The kind of problem, for programs.
+    #[schema(value_type = Code)]
     code: &'static str,
+    /// The fields that are wrong, where the problem is about fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
 
 /// Seconds after which an overloaded coordinator is worth another try.
 const RETRY_AFTER_S: u8 = 1;
-
-impl Code {
-    /// The code's HTTP status, stable text and title.
-    fn facts(self) -> (StatusCode, &'static str, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
-            Self::MethodNotAllowed => {
-                (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
-            }
-            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
-            Self::UnsupportedMediaType => {
-                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
-            }
-            Self::RequestTimeout => (S::REQUEST_TIMEOUT, "request_timeout", "Request too slow"),
-            Self::BodyIncomplete => (S::BAD_REQUEST, "body_incomplete", "Body incomplete"),
-            Self::InvalidJson => (S::BAD_REQUEST, "invalid_json", "Not JSON"),
-            Self::UnknownField => (S::UNPROCESSABLE_ENTITY, "unknown_field", "Unknown field"),
-            Self::InvalidValue => (S::UNPROCESSABLE_ENTITY, "invalid_value", "Invalid value"),
-            Self::InvalidQuery => (S::BAD_REQUEST, "invalid_query", "Invalid query"),
-            Self::InvalidIdempotencyKey => {
-                (S::BAD_REQUEST, "invalid_idempotency_key", "Invalid idempotency key")
-            }
-            Self::IdempotencyKeyReused => {
-                (S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Idempotency key reused")
-            }
-            Self::IdempotencyKeyInUse => {
-                (S::CONFLICT, "idempotency_key_in_use", "Idempotency key in use")
-            }
-            Self::InvalidName => (S::UNPROCESSABLE_ENTITY, "invalid_name", "Invalid name"),
-            Self::InvalidArtifact => {
-                (S::UNPROCESSABLE_ENTITY, "invalid_artifact", "Invalid artifact")
-            }
-            Self::InvalidPlan => (S::UNPROCESSABLE_ENTITY, "invalid_plan", "Invalid plan"),
-            Self::ModelExists => (S::CONFLICT, "model_exists", "Model exists"),
-            Self::ModelBusy => (S::CONFLICT, "model_busy", "Model busy"),
-            Self::RunOver => (S::CONFLICT, "run_over", "Run over"),
-            Self::ModelNotFound => (S::NOT_FOUND, "model_not_found", "Model not found"),
-            Self::VersionNotFound => (S::NOT_FOUND, "version_not_found", "Version not found"),
-            Self::RunNotFound => (S::NOT_FOUND, "run_not_found", "Run not found"),
-            Self::HostNotAllowed => {
-                (S::MISDIRECTED_REQUEST, "host_not_allowed", "Host not allowed")
-            }
-            Self::OriginNotAllowed => (S::FORBIDDEN, "origin_not_allowed", "Origin not allowed"),
-            Self::StorageFull => (S::INSUFFICIENT_STORAGE, "storage_full", "Storage full"),
-            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
-            Self::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting_down", "Shutting down"),
-            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
-        }
-    }
-}
 
 impl Problem {
     /// A problem, told in one sentence.
@@ -168,18 +70,26 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let Self { code, detail, errors } = self;
-        let (status, text, title) = code.facts();
-        let body = ProblemBody {
+impl ProblemBody {
+    /// A problem as it is written.
+    pub(super) fn new(code: Code, detail: String, errors: Vec<FieldError>) -> Self {
+        let Facts { status, text, title, .. } = code.facts();
+        Self {
             r#type: format!("urn:muster:problem:{text}"),
             title,
             status: status.as_u16(),
             detail,
             code: text,
             errors,
-        };
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { code, detail, errors } = self;
+        let status = code.facts().status;
+        let body = ProblemBody::new(code, detail, errors);
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         let problem = HeaderValue::from_static("application/problem+json");

@@ -6,80 +6,178 @@ use axum::Json;
 use axum::extract::State;
 use federation::{ModelName, Plan, RunId};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::Schema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::answers::{problems, words};
 use super::body::Params;
-use super::page::{Page, PageQuery};
-use super::posted::{Asked, Posted};
+use super::page::{Page, PageParams, PageQuery};
+use super::posted::{Asked, KeyParam, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::plan::PlanBody;
 use crate::store::{Directive, NewRun, NotStarted, Reply, Round, Run, Totals};
 
 /// A run to make.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewRun)]
 pub(super) struct NewRunBody {
+    /// The model to move.
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", examples("cues"))]
     model: String,
+    /// Its plan.
     plan: PlanBody,
 }
 
 /// A run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
 pub(super) struct RunBody {
+    /// Its number.
+    #[schema(minimum = 1)]
     id: u64,
+    /// The model it moves.
     model: String,
+    /// Where it stands.
+    #[schema(schema_with = run_states)]
     state: &'static str,
+    /// Why it ended, where there is more to say.
+    #[schema(required)]
     reason: Option<String>,
+    /// Whether its seed repeats it bit for bit. A deadline that decided ends that.
     reproducible: bool,
+    /// Its plan, with every default filled in.
     plan: PlanBody,
+    /// Its open round; null before the first and after the last.
+    #[schema(required)]
     round: Option<LiveBody>,
+    /// Rounds that made a version.
     rounds_published: u32,
+    /// The version it began with.
     base_version: u32,
+    /// The newest version it made, or the one it began with.
     latest_version: u32,
+    /// When it was made.
     created_at_ms: u64,
+    /// When it ended; null while it lives.
+    #[schema(required)]
     ended_at_ms: Option<u64>,
 }
 
 /// The round of a run that is not over.
-#[derive(Debug, Serialize)]
-struct LiveBody {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LiveRound)]
+pub(super) struct LiveBody {
+    /// Its number, from 1.
+    #[schema(minimum = 1)]
     number: u32,
+    /// The attempt at it, from 1.
     attempt: u32,
+    /// Where it stands.
+    #[schema(schema_with = round_states)]
     state: &'static str,
+    /// Updates counted so far.
     updates: u32,
+    /// Nodes drawn.
     cohort: u32,
+    /// Updates wanted.
     goal: u32,
+    /// Fewest updates with which the deadline still publishes.
     quorum: u32,
+    /// Milliseconds of serving since it opened.
     served_ms: u64,
+    /// Milliseconds of serving until its deadline.
     deadline_ms: u64,
 }
 
 /// A round's record.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Round)]
 pub(super) struct RoundBody {
+    /// Its number, from 1.
+    #[schema(minimum = 1)]
     number: u32,
+    /// The attempt at it, from 1.
     attempt: u32,
+    /// Where it stands.
+    #[schema(schema_with = round_states)]
     state: &'static str,
+    /// Why it was abandoned; null unless it was.
+    #[schema(required)]
     reason: Option<String>,
+    /// The version its nodes learn from.
     base_version: u32,
+    /// The version it made; null unless it was published.
+    #[schema(required)]
     version: Option<u32>,
+    /// Nodes drawn.
     cohort: u32,
+    /// Updates counted in it.
     updates: u32,
+    /// Updates wanted.
     goal: u32,
+    /// Fewest updates with which the deadline still publishes.
     quorum: u32,
+    /// Milliseconds of serving since it opened.
     served_ms: u64,
+    /// Milliseconds of serving until its deadline.
     deadline_ms: u64,
+    /// Whether the deadline ended it.
     at_deadline: bool,
+    /// Samples learnt from, over all updates.
     samples: u64,
+    /// Of those, samples answered correctly while learning.
     correct: u64,
+    /// Synaptic operations of the chips, over all updates.
     synaptic_ops: u64,
+    /// Bytes that nodes sent.
     bytes_up: u64,
+    /// Bytes that nodes fetched.
     bytes_down: u64,
+    /// When it opened.
     opened_at_ms: u64,
+    /// When it ended; null while it is open.
+    #[schema(required)]
     closed_at_ms: Option<u64>,
 }
 
-/// `POST /v1/runs`.
+/// A run's place.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct RunPath {
+    /// The run's number.
+    #[param(value_type = u64, minimum = 1, example = 1)]
+    pub(super) id: String,
+}
+
+fn run_states() -> Schema {
+    let states = ["waiting", "running", "paused", "completed", "failed", "cancelled"];
+    words(&states, "Where it stands. The last three are ends.")
+}
+
+fn round_states() -> Schema {
+    words(&["open", "closing", "published", "abandoned"], "Where it stands. The last two are ends.")
+}
+
+problems!(CreateProblems = POST + [ModelNotFound, ModelBusy, InvalidPlan]);
+problems!(ListProblems = LIST);
+problems!(ShowProblems = READ + [NotFound, RunNotFound]);
+problems!(RoundsProblems = LIST + [NotFound, RunNotFound]);
+problems!(DirectProblems = POST + [NotFound, RunNotFound, RunOver]);
+
+/// Starts a run
+///
+/// It waits for its nodes, then draws a cohort for each round of its plan.
+#[utoipa::path(
+    post, path = "/v1/runs", tag = "runs", operation_id = "create_run", params(KeyParam),
+    request_body = NewRunBody,
+    responses(
+        (status = 201, description = "It was made.", body = RunBody,
+            headers(("Location" = String, description = "Where it is."))),
+        CreateProblems,
+    )
+)]
 pub(super) async fn create(
     State(core): State<Arc<Core>>,
     Posted { body: new, request }: Posted<NewRunBody>,
@@ -99,50 +197,81 @@ pub(super) async fn create(
     Ok(answer)
 }
 
-/// `GET /v1/runs`.
+/// Lists the runs
+///
+/// In the order of their numbers.
+#[utoipa::path(
+    get, path = "/v1/runs", tag = "runs", operation_id = "list_runs", params(PageParams),
+    responses((status = 200, description = "A page of runs.", body = Page<RunBody>), ListProblems)
+)]
 pub(super) async fn list(
     State(core): State<Arc<Core>>,
     query: PageQuery,
 ) -> Result<Json<Page<RunBody>>, Problem> {
-    let runs = core.store.runs(query.after_number()?, query.read()).await?;
+    let runs = core.store.runs(query.after()?.unwrap_or_default(), query.read()).await?;
     Ok(Json(query.page(runs, |run| run.id.to_string(), show_run)))
 }
 
-/// `GET /v1/runs/{id}`.
+/// Shows a run
+#[utoipa::path(
+    get, path = "/v1/runs/{id}", tag = "runs", operation_id = "show_run", params(RunPath),
+    responses((status = 200, description = "The run.", body = RunBody), ShowProblems)
+)]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(RunPath { id }): Params<RunPath>,
 ) -> Result<Json<RunBody>, Problem> {
     Ok(Json(show_run(find(&core, &id).await?)))
 }
 
 /// What directs a run has nothing to say beside: an empty object.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-/// `POST /v1/runs/{id}/pause`: opens no further round; the open one goes on.
+/// Pauses a run
+///
+/// It opens no further round; the open one goes on.
+#[utoipa::path(
+    post, path = "/v1/runs/{id}/pause", tag = "runs", operation_id = "pause_run",
+    params(RunPath, KeyParam), request_body = Nothing,
+    responses((status = 200, description = "The run as it is now.", body = RunBody), DirectProblems)
+)]
 pub(super) async fn pause(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(RunPath { id }): Params<RunPath>,
     Posted { body: Nothing {}, request }: Posted<Nothing>,
 ) -> Result<Reply, Problem> {
     direct(&core, &id, Directive::Pause, request).await
 }
 
-/// `POST /v1/runs/{id}/resume`: goes on.
+/// Resumes a run
+///
+/// It goes on where it was.
+#[utoipa::path(
+    post, path = "/v1/runs/{id}/resume", tag = "runs", operation_id = "resume_run",
+    params(RunPath, KeyParam), request_body = Nothing,
+    responses((status = 200, description = "The run as it is now.", body = RunBody), DirectProblems)
+)]
 pub(super) async fn resume(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(RunPath { id }): Params<RunPath>,
     Posted { body: Nothing {}, request }: Posted<Nothing>,
 ) -> Result<Reply, Problem> {
     direct(&core, &id, Directive::Resume, request).await
 }
 
-/// `POST /v1/runs/{id}/cancel`: ends the run and abandons its open round.
+/// Cancels a run
+///
+/// It ends, and its open round is abandoned.
+#[utoipa::path(
+    post, path = "/v1/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
+    params(RunPath, KeyParam), request_body = Nothing,
+    responses((status = 200, description = "The run as it is now.", body = RunBody), DirectProblems)
+)]
 pub(super) async fn cancel(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(RunPath { id }): Params<RunPath>,
     Posted { body: Nothing {}, request }: Posted<Nothing>,
 ) -> Result<Reply, Problem> {
     direct(&core, &id, Directive::Cancel, request).await
@@ -163,14 +292,22 @@ async fn direct(
     Ok(answer)
 }
 
-/// `GET /v1/runs/{id}/rounds`: all attempts, as they were opened.
+/// Lists a run's rounds
+///
+/// All attempts, in the order in which they were opened.
+#[utoipa::path(
+    get, path = "/v1/runs/{id}/rounds", tag = "runs", operation_id = "list_rounds",
+    params(RunPath, PageParams),
+    responses((status = 200, description = "A page of rounds.", body = Page<RoundBody>), RoundsProblems)
+)]
 pub(super) async fn rounds(
     State(core): State<Arc<Core>>,
-    Params(id): Params<String>,
+    Params(RunPath { id }): Params<RunPath>,
     query: PageQuery,
 ) -> Result<Json<Page<RoundBody>>, Problem> {
     let run = find(&core, &id).await?;
-    let rounds = core.store.rounds(run.id, query.after_number()?, query.read()).await?;
+    let rounds =
+        core.store.rounds(run.id, query.after()?.unwrap_or_default(), query.read()).await?;
     let rounds = rounds.ok_or_else(no_run)?;
     let show = |round| show_round(&run.plan, round);
     Ok(Json(query.page(rounds, |round| round.key.cursor().to_string(), show)))

@@ -4,44 +4,70 @@ use std::collections::BTreeMap;
 
 use federation::{Cohort, Eligibility, NodeId, PlanProblem, Selector, SelectorError, limits};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Who takes part in a round, and how long it waits.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Cohort)]
 pub(super) struct CohortBody {
+    /// Labels of the nodes to draw from.
     #[serde(default)]
     select: SelectBody,
+    /// What they must report of themselves.
     #[serde(default)]
     eligible: EligibleBody,
+    /// Updates wanted.
+    #[schema(minimum = 1, maximum = 500_000, examples(10))]
     goal: u32,
-    /// 1.3, or 1 in a reproducible plan, where not given.
+    /// Nodes drawn for each update wanted: 1.3, or 1 in a reproducible plan, where not given.
+    #[schema(minimum = 1, maximum = 10, examples(1.3))]
     over_selection: Option<f64>,
+    /// Fewest updates with which the deadline still publishes; at most the goal.
+    #[schema(minimum = 1, maximum = 500_000, examples(6))]
     quorum: u32,
+    /// Milliseconds of serving until the deadline.
+    #[schema(minimum = 100, maximum = 2_592_000_000_i64, examples(60_000))]
     deadline_ms: u64,
-    /// 3, or no end of them in a continuous plan, where not given.
+    /// Attempts at one round: 3, or no end of them in a continuous plan, where not given.
+    #[schema(minimum = 1, maximum = 1_000)]
     attempts_max: Option<u32>,
+    /// The nodes that a reproducible run waits for; empty otherwise.
     #[serde(default)]
     nodes: Vec<String>,
 }
 
 /// A selector: labels that a node must carry, or text. What asks no more than labels is shown and stored as labels,
 /// as it was before there was text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(
     untagged,
     expecting = "not a selector, expected text such as \"site=ams,class in (a,b)\" or an object of labels"
 )]
+#[schema(as = Select, examples(json!({"task": "navigation"}), json!("site=ams,class in (a,b),!old")))]
 enum SelectBody {
+    /// Labels that a node must carry.
     Labels(BTreeMap<String, String>),
+    /// `key=value`, `key in (a,b)`, `key notin (a)`, `key`, `!key`; commas mean "and".
     Text(String),
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What nodes must report of themselves to be drawn.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = Eligible)]
 struct EligibleBody {
+    /// Mains power.
     charging: bool,
+    /// Nothing else to do.
     idle: bool,
+    /// This much left in the battery.
+    #[schema(minimum = 0, maximum = 100)]
     battery_percent_min: Option<u8>,
+    /// This many samples to learn from.
     samples_min: Option<u64>,
+    /// A chip of these sizes.
+    #[schema(examples(json!({"recurrent": 100})))]
     capacity_min: BTreeMap<String, u64>,
 }
 

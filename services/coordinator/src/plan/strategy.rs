@@ -2,46 +2,86 @@
 
 use federation::{Strategy, Weighting};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A strategy. A field of another one is refused like a misspelt one.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+#[schema(as = Strategy)]
 pub(super) enum StrategyBody {
+    /// The mean.
     FedAvg {
+        /// Step of the server along the mean of the updates; above 0.
+        #[schema(exclusive_minimum = 0, maximum = 100, examples(1.0))]
         server_learning_rate: f64,
+        /// How much an update counts.
         weighting: WeightingBody,
     },
+    /// The mean, with momentum.
     FedAvgM {
+        /// Step of the server along the mean of the updates; above 0.
+        #[schema(exclusive_minimum = 0, maximum = 100, examples(1.0))]
         server_learning_rate: f64,
+        /// How much an update counts.
         weighting: WeightingBody,
+        /// What is kept of the last step.
+        #[schema(minimum = 0, maximum = 0.999)]
         momentum: f64,
     },
+    /// Steps by lane, as Adam takes them.
     FedAdam {
+        /// Step of the server along the mean of the updates; above 0.
+        #[schema(exclusive_minimum = 0, maximum = 100, examples(1.0))]
         server_learning_rate: f64,
+        /// How much an update counts.
         weighting: WeightingBody,
+        /// Decay of the mean.
+        #[schema(minimum = 0, maximum = 0.999)]
         beta1: f64,
+        /// Decay of the square.
+        #[schema(minimum = 0, maximum = 0.99999)]
         beta2: f64,
+        /// What keeps a lane at rest from jumping, in steps of a weight.
+        #[schema(minimum = 0.000001, maximum = 1_000)]
         tau: f64,
     },
+    /// The median, lane by lane.
     Median {
+        /// Step of the server along the mean of the updates; above 0.
+        #[schema(exclusive_minimum = 0, maximum = 100, examples(1.0))]
         server_learning_rate: f64,
     },
+    /// The mean without the outermost updates, lane by lane.
     #[serde(rename = "trimmed_mean")]
     TrimmedMean {
+        /// Step of the server along the mean of the updates; above 0.
+        #[schema(exclusive_minimum = 0, maximum = 100, examples(1.0))]
         server_learning_rate: f64,
+        /// Thousandths of the updates to leave out at either end.
+        #[schema(minimum = 0, maximum = 499)]
         trim_permille: u32,
     },
+    /// Asynchronous: every buffer full of updates makes a version.
     FedBuff {
+        /// Step of the server along the mean of the updates; above 0.
+        #[schema(exclusive_minimum = 0, maximum = 100, examples(1.0))]
         server_learning_rate: f64,
+        /// How much an update counts.
         weighting: WeightingBody,
+        /// Most versions that an update may be late by.
+        #[schema(minimum = 0, maximum = 255)]
         staleness_max: u32,
     },
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// How much an update counts.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Weighting)]
 pub(super) enum WeightingBody {
+    /// As much as it has samples.
     Samples,
+    /// As much as any other.
     Equal,
 }
 

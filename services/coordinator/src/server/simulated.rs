@@ -74,7 +74,7 @@ impl Coordinator {
         });
         let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
         let doors = (config.http_listen, http, config.grpc_listen, grpc);
-        Ok(run(&config, lock, (core, updates), health, doors).await)
+        Ok(run(lock, (core, updates), health, doors, None).await)
     }
 }
 

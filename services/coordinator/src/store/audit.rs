@@ -19,7 +19,7 @@ use super::{Store, StoreError, events};
 /// Who opens and ends rounds, and what follows from it.
 pub(crate) const COORDINATOR: &str = "coordinator";
 /// Whoever works on the file.
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// A round was opened.
 pub(crate) const ROUND_OPENED: &str = "round.opened";
@@ -147,7 +147,8 @@ pub(super) async fn entries_after(
 }
 
 impl Store {
-    /// Drops the details of the entries before the first one that was written at `before` or later, and says how many.
+    /// Drops the details of the entries before the first one that was written at `before` or later, and says how many. The
+    /// events of that time go too.
     pub(crate) async fn prune_audit(
         &self,
         before: Timestamp,
@@ -171,6 +172,11 @@ impl Store {
                     .execute(&mut *tx)
                     .await?
                     .rows_affected();
+            // An event says what its entry says.
+            sqlx::query("DELETE FROM events WHERE at_ms < ?")
+                .bind(sql(before.0))
+                .execute(&mut *tx)
+                .await?;
             if dropped > 0 {
                 let detail = json!({"before_ms": before.0, "entries": dropped});
                 append(tx, OPERATOR, PRUNED, last.to_string(), &detail, now).await?;

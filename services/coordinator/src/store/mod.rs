@@ -5,6 +5,7 @@
 //! This file is the door; one file per group of tables stands behind it.
 
 mod audit;
+mod copy;
 mod deed;
 mod error;
 mod evaluations;
@@ -36,14 +37,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use federation::Digest;
 use sqlx::SqliteConnection;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
 
 pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
+pub use self::copy::Contents;
+pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
+pub(crate) use self::events::{Event, Kept};
 pub(crate) use self::groups::{Counting, Offer, Tally};
 pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
 pub(crate) use self::lifecycle::{Directive, NotDirected};
@@ -77,6 +82,8 @@ pub(crate) struct Store {
     sums: groups::Sums,
     plans: updates::Plans,
     claims: deed::Claims,
+    /// Changes when events were committed.
+    news: watch::Sender<()>,
 }
 
 impl Store {
@@ -101,6 +108,7 @@ impl Store {
             sums: groups::Sums::default(),
             plans: updates::Plans::default(),
             claims: deed::Claims::default(),
+            news: watch::Sender::new(()),
         })
     }
 
@@ -137,13 +145,25 @@ impl Store {
         rows.await.expect("the table is there")
     }
 
+    /// Changes whenever events were committed.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
     /// Runs a transaction that writes. It is on disk when this returns.
     async fn write<T, F>(&self, name: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
     {
-        transact(&self.writer, name, "BEGIN IMMEDIATE", work).await
+        let news = self.news.clone();
+        // Told from the writer's thread: whoever asked for the write may be gone by then.
+        let committed = move || {
+            if events::appended() {
+                news.send_replace(());
+            }
+        };
+        transact(&self.writer, name, "BEGIN IMMEDIATE", work, committed).await
     }
 
     /// Runs a transaction that only reads, on one consistent state.
@@ -154,7 +174,7 @@ impl Store {
     {
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let reader = &self.readers[turn % self.readers.len()];
-        transact(reader, name, "BEGIN", work).await
+        transact(reader, name, "BEGIN", work, || ()).await
     }
 }
 
@@ -163,6 +183,7 @@ async fn transact<T, F>(
     tx: &'static str,
     begin: &'static str,
     work: F,
+    ended: impl FnOnce() + Send + 'static,
 ) -> Result<T, StoreError>
 where
     T: Send + 'static,
@@ -173,6 +194,7 @@ where
         .run(async move |lane: &mut worker::Lane| {
             let begun = Instant::now();
             let result = lane.transact(begin, work).await;
+            ended();
             (result, begun.elapsed())
         })
         .await;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers and all")]
 
 mod attacks_doors;
+mod events;
 mod grpc;
 mod idempotency;
 mod lifecycle;

@@ -160,7 +160,7 @@ async fn a_new_certificate_is_for_new_connections_and_old_ones_go_on() {
     });
 
     let renewed = write_pair(site.dir.path());
-    site.running.reload_certificates().unwrap();
+    site.running.certificates().unwrap().reload().unwrap();
     rest.ask().await;
     fleet.enrol(enrol()).await.unwrap();
     site.rest(renewed.der()).await.unwrap().ask().await;
@@ -183,7 +183,8 @@ async fn a_certificate_that_cannot_be_used_changes_nothing() {
         ("cert.pem", "no certificate", "tls_cert_invalid"),
     ] {
         std::fs::write(site.dir.path().join(file), text).unwrap();
-        assert_eq!(site.running.reload_certificates().unwrap_err().code, code);
+        let error = site.running.certificates().unwrap().reload().unwrap_err();
+        assert_eq!(error.code, code, "{error}");
         old.ask().await;
         site.rest(site.root.der()).await.unwrap().ask().await;
         site.grpc(&site.root).await.unwrap();
