@@ -45,8 +45,6 @@ pub use config::{
     SETTINGS, Setting, Wish, default_file, warn_of_unknown_variables,
 };
 pub use reload::Reloader;
-pub use server::{
-    Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError, Tuning,
-};
+pub use server::{Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};
