@@ -12,8 +12,8 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::{
-    Created, Fault, ModelExists, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store,
-    StoreError, Which,
+    Created, Entry, Fault, ModelExists, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store,
+    StoreError, Which, WhichRounds, WhichRuns,
 };
 use crate::commit::Uncounted;
 use crate::testing::{World, artifact, done, enrolment, fleet, plan, update};
@@ -70,20 +70,20 @@ async fn a_reopened_file_holds_everything() {
         correct: 7,
     };
     world.core.record(evaluation).await.unwrap().unwrap();
-    let before = world.core.store.runs(0, 10).await.unwrap();
+    let before = world.core.store.runs(WhichRuns::default(), 0, 10).await.unwrap();
     let versions = world.versions("m").await;
     let accuracy = versions[0].accuracy.unwrap();
     assert_eq!((accuracy.nodes, accuracy.samples, accuracy.correct), (1, 9, 7));
 
     let world = world.reopened(0, 0).await;
     let store = &world.core.store;
-    assert_eq!(store.runs(0, 10).await.unwrap(), before);
+    assert_eq!(store.runs(WhichRuns::default(), 0, 10).await.unwrap(), before);
     assert_eq!(world.versions("m").await, versions);
     assert_eq!(store.nodes(String::new(), 10).await.unwrap().len(), 2);
     assert_eq!(store.node(nodes[1].clone()).await.unwrap().unwrap().id, nodes[1]);
     assert_eq!(world.push(&candidate, &payload).await.unwrap(), receipt);
     assert_eq!(store.settled(receipt.round, nodes[0].clone()).await.unwrap(), Fate::Open);
-    let rounds = store.rounds(run.id, 0, 10).await.unwrap().unwrap();
+    let rounds = store.rounds(run.id, WhichRounds::default(), 0, 10).await.unwrap().unwrap();
     assert_eq!((rounds.len(), rounds[0].totals.updates), (1, 1));
     assert!(store.is_counted(rounds[0].key, nodes[0].clone()).await.unwrap());
     assert!(!store.is_counted(rounds[0].key, nodes[1].clone()).await.unwrap());
@@ -121,7 +121,7 @@ async fn models_are_made_once() {
         assert_eq!(store.version(name("m"), which).await.unwrap().is_some(), found, "{which:?}");
     }
     assert_eq!(store.version(name("n"), Which::Latest).await.unwrap(), None);
-    assert_eq!(store.versions(name("n"), 0, 10).await.unwrap(), None);
+    assert_eq!(store.versions(name("n"), None, 0, 10).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -138,28 +138,32 @@ async fn a_model_has_one_run_at_a_time() {
     assert_eq!(store.run(run.id).await.unwrap(), Some(run.clone()));
     for unknown in [0, 2, u64::MAX] {
         assert_eq!(store.run(RunId(unknown)).await.unwrap(), None);
-        assert_eq!(store.rounds(RunId(unknown), 0, 1).await.unwrap(), None);
+        assert_eq!(store.rounds(RunId(unknown), WhichRounds::default(), 0, 1).await.unwrap(), None);
     }
-    assert_eq!(store.runs(1, 10).await.unwrap(), []);
+    assert_eq!(store.runs(WhichRuns::default(), 1, 10).await.unwrap(), []);
     assert_eq!(run.plan, plan(1, 1));
 }
 
 #[tokio::test]
 async fn a_key_is_one_node_and_a_name_is_one_key() {
     let world = World::new().await;
-    let first = world.core.store.enrol(enrolment("a"), NOW).await.unwrap().unwrap();
-    assert_eq!(world.core.store.enrol(enrolment("a"), NOW).await.unwrap().unwrap(), first);
+    let first = world.core.store.enrol(enrolment("a"), Entry::Open, NOW).await.unwrap().unwrap();
+    assert_eq!(
+        world.core.store.enrol(enrolment("a"), Entry::Open, NOW).await.unwrap().unwrap(),
+        first
+    );
 
     let mut renamed = enrolment("b");
     renamed.public_key = first.public_key;
     renamed.labels.insert("site".to_owned(), "ams".to_owned());
-    let same = world.core.store.enrol(renamed, Timestamp(2_000)).await.unwrap().unwrap();
+    let same =
+        world.core.store.enrol(renamed, Entry::Open, Timestamp(2_000)).await.unwrap().unwrap();
     assert_eq!((same.id, same.enrolled_ms, same.seen_ms), (first.id.clone(), 1_000, 2_000));
     assert_eq!(same.labels.len(), 2, "labels are refreshed");
 
     let mut thief = enrolment("a");
     thief.public_key = [9; 32];
-    let refusal = world.core.store.enrol(thief, NOW).await.unwrap().unwrap_err();
+    let refusal = world.core.store.enrol(thief, Entry::Open, NOW).await.unwrap().unwrap_err();
     assert_eq!(refusal.code, RefusalCode::NameTaken);
     assert_eq!(world.core.store.nodes(String::new(), 10).await.unwrap().len(), 1);
     let count = async |names: &[&str], learner: &str| {
@@ -376,7 +380,7 @@ async fn a_caller_that_hangs_up_does_not_stop_its_transaction() {
     }));
     assert!(poll_once(hold.as_mut()).await.is_none());
     {
-        let mut enrol = pin!(store.enrol(enrolment("a"), NOW));
+        let mut enrol = pin!(store.enrol(enrolment("a"), Entry::Open, NOW));
         assert!(poll_once(enrol.as_mut()).await.is_none(), "queued, and its caller hangs up");
     }
     release.send(()).unwrap();

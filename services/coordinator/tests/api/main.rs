@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers and all")]
 
+mod access;
+mod attacks_access;
 mod attacks_doors;
 mod events;
 mod grpc;
+mod http;
 mod idempotency;
 mod lifecycle;
+mod lists;
 mod rest;
 mod support;
 mod tls;
