@@ -20,4 +20,5 @@ mod storage;
 mod support;
 mod sync;
 mod tidy;
+mod tls;
 mod upgrade;

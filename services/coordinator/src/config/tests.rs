@@ -102,6 +102,14 @@ fn only_loopback_may_be_bound() {
     for address in ["0.0.0.0:7400", "[::]:7400", "192.168.1.1:80"] {
         let error = parse(&["--grpc-listen", address]).unwrap_err();
         assert_eq!(error.code(), ADDRESS_NOT_LOOPBACK, "{error}");
+        // TLS alone lets everybody ask.
+        let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--http-listen"];
+        let error = parse(&[&files[..], &[address]].concat()).unwrap_err();
+        assert_eq!(error.code(), ADDRESS_NOT_LOOPBACK, "{error}");
+        assert!(parse(&["--insecure", "--grpc-listen", address]).is_ok());
+    }
+    for half in ["--tls-cert", "--tls-key"] {
+        assert_eq!(parse(&[half, "file.pem"]).unwrap_err().code(), TLS_INCOMPLETE);
     }
     assert!(parse(&["--grpc-listen", "127.0.0.1:7400"]).is_err(), "the same twice");
 }
