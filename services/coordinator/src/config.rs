@@ -19,6 +19,7 @@ use federation::limits::RETRY_MS_MAX;
 use federation::pace::Pace;
 use tracing_subscriber::EnvFilter;
 
+use crate::access::Auth;
 use crate::commit::GroupLimits;
 use crate::core::Limits;
 
@@ -44,6 +45,9 @@ settings! {
 
     /// Let other machines in although connections are not encrypted or anybody may ask
     insecure: bool = false => "tls.insecure", BOOL, Restart;
+
+    /// Whether callers must show who they are: tokens, or none on an address that only this machine reaches
+    auth: Auth = Auth::None => "access.auth", AUTH, Restart;
 
     /// Directory of the database; made if it is not there
     data_dir: PathBuf = "muster-data".into() => "data.dir", DIR, Restart;
@@ -142,9 +146,9 @@ impl Config {
         self.tls_cert.is_some() && self.authenticated()
     }
 
-    /// Whether who asks must have a token. Until there are tokens, nobody has one.
+    /// Whether who asks must have a token.
     fn authenticated(&self) -> bool {
-        false
+        self.auth == Auth::Tokens
     }
 
     /// The bounds that the coordinator keeps to.
@@ -161,6 +165,7 @@ impl Config {
             tick: Duration::from_millis(self.tick_ms),
             grace: Duration::from_millis(self.shutdown_grace_ms),
             pace: Pace { asks_per_s_max: self.ask_per_s_max, idle_ms: self.idle_retry_ms_max },
+            auth: self.auth,
         }
     }
 }

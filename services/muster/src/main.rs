@@ -5,6 +5,7 @@ mod care;
 mod config;
 mod model;
 mod print;
+mod token;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,6 +38,9 @@ enum Command {
     /// Find out what happened, from a coordinator's database file
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make the first token of a coordinator
+    #[command(subcommand)]
+    Token(token::Command),
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => run(demo(args)),
         Command::Model(command) => run(model(command)),
         Command::Audit(command) => run(audit(command)),
+        Command::Token(command) => run(token(command)),
         Command::Config(command) => config(&command),
         Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
         Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
@@ -146,6 +151,16 @@ fn config(command: &config::Command) -> ExitCode {
         Ok((said, status)) => {
             line(&said);
             ExitCode::from(status)
+        }
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn token(command: token::Command) -> ExitCode {
+    match token::run(command).await {
+        Ok(said) => {
+            line(&said);
+            ExitCode::SUCCESS
         }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }

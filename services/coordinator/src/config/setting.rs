@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use super::{Config, LogFormat};
+use super::{Auth, Config, LogFormat};
 
 /// One setting of the coordinator.
 #[derive(Debug)]
@@ -267,6 +267,7 @@ macro_rules! words {
     )+};
 }
 words!(LogFormat);
+words!(Auth);
 
 fn word(value: &impl ValueEnum) -> Option<String> {
     value.to_possible_value().map(|word| word.get_name().to_owned())
