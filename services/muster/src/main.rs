@@ -128,8 +128,7 @@ async fn serve(args: coordinator::Args) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let config = loaded.config;
-    let log = telemetry::init(&config);
+    let log = telemetry::init(&loaded.config);
     coordinator::warn_of_unknown_variables(&config::variables(&Cli::command()));
     files::raise_limit();
     let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
@@ -137,14 +136,13 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Err(error) => return failure("signals_not_handled", &error, status::OS_ERROR),
     };
     let clock = Arc::new(SystemClock::new());
-    let running = match Coordinator::start(config.clone(), clock).await {
+    let running = match Coordinator::start(loaded.config.clone(), clock).await {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
     line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
     line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
-    let (tuning, certificates) = (running.tuning(), running.certificates());
-    let reloader = Reloader { args, config, tuning, log, certificates };
+    let reloader = Reloader::new(args, loaded, &running, log);
     let ended = tokio::select! {
         biased;
         ended = until_signalled(running, signals) => ended,

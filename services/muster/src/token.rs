@@ -1,6 +1,10 @@
 //! `muster token`: what people and tools show to a coordinator.
 
-use clap::ValueEnum;
+use std::path::PathBuf;
+
+use clap::ValueEnum as _;
+use coordinator::access::{NewAdminToken, TokenName, create_token};
+use coordinator::{Scope, SystemClock, SystemEntropy};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -13,6 +17,9 @@ use crate::when::Span;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Make a token and print it: it is shown this once
+    ///
+    /// The first admin's is in `admin.token` in the data directory of a coordinator that was started with `--auth tokens`.
+    /// With --data-dir a token is made there, for a coordinator that does not run.
     Create(CreateArgs),
     /// Show the tokens, one a line
     List(ListArgs),
@@ -25,26 +32,18 @@ pub(crate) enum Command {
 pub(crate) struct CreateArgs {
     /// What to call it
     #[arg(long, value_name = "NAME")]
-    name: String,
+    name: TokenName,
     /// What it is good for; each includes those before it
     #[arg(long, value_enum, value_name = "SCOPE")]
     scope: Scope,
     /// How long it holds: 12h, 90d [default: until it is revoked]
     #[arg(long, value_name = "SPAN")]
     expires: Option<Span>,
+    /// Make it in this data directory, whose coordinator does not run
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     #[command(flatten)]
     at: Remote,
-}
-
-/// What a token is good for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Scope {
-    /// Look at everything but tokens
-    Read,
-    /// Make and direct models, runs and channels
-    Operate,
-    /// Say who may come in
-    Admin,
 }
 
 /// `muster token list`.
@@ -100,19 +99,29 @@ pub(crate) async fn run(command: Command) -> Result<u8, Failure> {
 }
 
 async fn create(args: CreateArgs) -> Result<u8, Failure> {
-    let (client, out) = args.at.open()?;
-    let scope = args.scope.to_possible_value().expect("no scope is hidden");
-    let mut body = json!({"name": args.name, "scope": scope.get_name()});
-    if let Some(span) = args.expires {
-        body["expires_in_ms"] = json!(span.ms);
-    }
-    let token = client.post("/v1/tokens", &body).await?;
+    let CreateArgs { name, scope, expires, data_dir, at } = args;
+    let expires_in_ms = expires.map(|span| span.ms);
+    let word = scope.to_possible_value().expect("no scope is hidden");
+    let word = word.get_name();
+    let (out, token) = match data_dir {
+        Some(dir) => {
+            let new = NewAdminToken { name: name.clone(), scope, expires_in_ms };
+            let made = create_token(&dir, new, &SystemClock::new(), &SystemEntropy).await;
+            let secret =
+                made.map_err(|error| Failure::new(error.code(), &error, error.exit_code()))?;
+            (at.out(), json!({"name": name.as_str(), "scope": word, "token": secret}))
+        }
+        None => {
+            let (client, out) = at.open()?;
+            let mut body = json!({"name": name.as_str(), "scope": word});
+            if let Some(ms) = expires_in_ms {
+                body["expires_in_ms"] = json!(ms);
+            }
+            (out, client.post("/v1/tokens", &body).await?)
+        }
+    };
     if !out.is_json() {
-        note(&format!(
-            "Token {} is for {}. It is shown this once:",
-            text(&token["id"]),
-            scope.get_name()
-        ));
+        note(&format!("Token {name} is for {word}. It is shown this once:"));
     }
     out.tell(&token, |_| text(&token["token"]))?;
     Ok(0)
