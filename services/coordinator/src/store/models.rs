@@ -176,10 +176,12 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` versions of a model after number `after`, ascending; `None` for an unknown model.
+    /// Up to `limit` versions of a model after number `after`, ascending, all or those that `run` made; `None` for an
+    /// unknown model.
     pub(crate) async fn versions(
         &self,
         model: ModelName,
+        run: Option<RunId>,
         after: u32,
         limit: u32,
     ) -> Result<Option<Vec<Version>>, StoreError> {
@@ -187,7 +189,7 @@ impl Store {
             if model_named(tx, &model).await?.is_none() {
                 return Ok(None);
             }
-            Ok(Some(versions_after(tx, &model, after, limit).await?))
+            Ok(Some(these_versions(tx, &model, run, after, limit).await?))
         })
         .await
     }
@@ -296,6 +298,16 @@ async fn versions_after(
     after: u32,
     limit: u32,
 ) -> Result<Vec<Version>, Fault> {
+    these_versions(tx, model, None, after, limit).await
+}
+
+async fn these_versions(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    run: Option<RunId>,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<Version>, Fault> {
     let rows: Vec<VersionRow> = sqlx::query_as(
         "SELECT v.number, v.digest, v.parent, p.digest AS parent_digest, r.run_id, r.number AS round,
              coalesce(r.updates, 0) AS updates, coalesce(r.samples, 0) AS samples,
@@ -305,10 +317,12 @@ async fn versions_after(
          FROM versions v
          LEFT JOIN versions p ON p.model = v.model AND p.number = v.parent
          LEFT JOIN rounds r ON r.id = v.round_id
-         WHERE v.model = ? AND v.number > ? ORDER BY v.number LIMIT ?",
+         WHERE v.model = ?1 AND v.number > ?2 AND (?3 IS NULL OR r.run_id = ?3)
+         ORDER BY v.number LIMIT ?4",
     )
     .bind(model.as_str())
     .bind(after)
+    .bind(run.map(|run| sql(run.0)))
     .bind(limit)
     .fetch_all(&mut *tx)
     .await?;
