@@ -62,7 +62,17 @@ impl Client {
 
     /// POSTs JSON, with a key by which it is done once.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let answer = self.ask(Method::POST, path, Some(body)).await?;
+        self.change(Method::POST, path, body).await
+    }
+
+    /// Changes something, with a key by which it is done once.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Failure> {
+        let answer = self.ask(method, path, Some(body)).await?;
         self.parse(path, &answer)
     }
 
