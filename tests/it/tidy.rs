@@ -128,7 +128,7 @@ fn pure_crates_do_no_io_and_outside_crates_keep_to_their_rooms() {
         ("sqlx", &["coordinator"]),
         ("axum", &["coordinator"]),
         ("prost", &["proto"]),
-        ("ed25519-dalek", &["agent"]),
+        ("ed25519-dalek", &["agent", "coordinator"]),
         ("miniz_oxide", &["interchange"]),
         ("turmoil", &[]),
         ("serde", &["coordinator", "muster", "simulator"]),

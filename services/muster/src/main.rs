@@ -5,6 +5,7 @@ mod care;
 mod config;
 mod model;
 mod print;
+mod token;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,6 +38,9 @@ enum Command {
     /// Find out what happened, from a coordinator's database file
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make the first token of a coordinator
+    #[command(subcommand)]
+    Token(token::Command),
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => run(demo(args)),
         Command::Model(command) => run(model(command)),
         Command::Audit(command) => run(audit(command)),
+        Command::Token(command) => run(token(command)),
         Command::Config(command) => config(&command),
         Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
         Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
@@ -91,8 +96,7 @@ async fn serve(args: coordinator::Args) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let config = loaded.config;
-    let log = telemetry::init(&config);
+    let log = telemetry::init(&loaded.config);
     coordinator::warn_of_unknown_variables(&config::variables(&Cli::command()));
     files::raise_limit();
     let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
@@ -100,14 +104,13 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
     };
     let clock = Arc::new(SystemClock::new());
-    let running = match Coordinator::start(config.clone(), clock).await {
+    let running = match Coordinator::start(loaded.config.clone(), clock).await {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
     line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
     line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
-    let (tuning, certificates) = (running.tuning(), running.certificates());
-    let reloader = Reloader { args, config, tuning, log, certificates };
+    let reloader = Reloader::new(args, loaded, &running, log);
     let ended = tokio::select! {
         biased;
         ended = until_signalled(running, signals) => ended,
@@ -148,6 +151,16 @@ fn config(command: &config::Command) -> ExitCode {
         Ok((said, status)) => {
             line(&said);
             ExitCode::from(status)
+        }
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn token(command: token::Command) -> ExitCode {
+    match token::run(command).await {
+        Ok(said) => {
+            line(&said);
+            ExitCode::SUCCESS
         }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }

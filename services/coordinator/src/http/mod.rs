@@ -14,6 +14,7 @@ mod code;
 mod conditional;
 mod connections;
 mod contributions;
+mod enrolment_tokens;
 mod evaluations;
 mod events;
 mod guard;
@@ -27,8 +28,10 @@ mod problem;
 mod request_id;
 mod rounds;
 mod runs;
+mod scope;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,6 +87,13 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
         .routes(routes!(contributions::of_node))
         .routes(routes!(artifacts::by_digest))
         .routes(routes!(audit::list))
+        .routes(routes!(nodes::revoke))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::show))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(enrolment_tokens::list, enrolment_tokens::create))
+        .routes(routes!(enrolment_tokens::show))
+        .routes(routes!(enrolment_tokens::revoke))
         .routes(routes!(events::events))
 }
 
@@ -96,9 +106,9 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .layer(middleware::from_fn(conditional::tagged))
         .layer(conditional::compression())
         .layer(middleware::from_fn(conditional::head))
-        .layer(middleware::from_fn(caller::identify))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), caller::identify))
         .layer(middleware::from_fn(guard::time_limit))
-        .layer(middleware::from_fn(guard::loopback_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), guard::loopback_only))
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), request_id::named))
         .with_state(core)

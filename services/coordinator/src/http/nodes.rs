@@ -12,9 +12,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::answers::problems;
 use super::body::Params;
 use super::page::{Page, PageParams, PageQuery, invalid};
-use super::problem::{Code, Problem};
+use super::posted::{KeyParam, Nothing, Posted};
+use super::problem::Problem;
 use crate::core::Core;
-use crate::store::Node;
+use crate::store::{Node, Reply, UnknownNode};
 
 /// A node.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +37,9 @@ pub(super) struct NodeBody {
     enrolled_at_ms: u64,
     /// When it was last heard of.
     seen_at_ms: u64,
+    /// When it was revoked: nothing is answered to it any more, and no round draws it. Null unless it was.
+    #[schema(required)]
+    revoked_at_ms: Option<u64>,
     /// In how many rounds it was drawn.
     turns: u32,
     /// How it said it was when it last asked for work; null before it was heard of since the
@@ -132,7 +136,7 @@ pub(super) async fn list(
         if let Some(node) = nodes.last() {
             after = node.id.to_string();
         }
-        found.extend(nodes.into_iter().map(|node| show(&core, node)).filter(fits));
+        found.extend(nodes.into_iter().map(|node| show_node(&core, node)).filter(fits));
         if found.len() >= wanted || last {
             return Ok(Json(query.page(found, |node| node.id.clone(), |node| node)));
         }
@@ -152,7 +156,34 @@ pub(super) async fn one(
     Params(NodePath { id }): Params<NodePath>,
 ) -> Result<Json<NodeBody>, Problem> {
     let node = core.store.node(parse_id(&id)?).await?.ok_or_else(no_node)?;
-    Ok(Json(show(&core, node)))
+    Ok(Json(show_node(&core, node)))
+}
+
+problems!(RevokeProblems = POST + [NotFound, NodeNotFound]);
+
+/// Revokes a node
+///
+/// From now on nothing is answered to it and no round draws it; what it contributed stays. For good: with the same key
+/// it does not come back.
+#[utoipa::path(
+    post, path = "/v1/nodes/{id}/revoke", tag = "nodes", operation_id = "revoke_node",
+    params(NodePath, KeyParam), request_body = Nothing,
+    responses((status = 200, description = "The node as it is now.", body = NodeBody), RevokeProblems)
+)]
+pub(super) async fn revoke(
+    State(core): State<Arc<Core>>,
+    Params(NodePath { id }): Params<NodePath>,
+    Posted { body: Nothing {}, request }: Posted<Nothing>,
+) -> Result<Reply, Problem> {
+    let id = parse_id(&id)?;
+    let shown = Arc::clone(&core);
+    let deed = request.deed(move |node: &Node| Reply::ok(&show_node(&shown, node.clone())));
+    let answer = core.store.revoke_node(id.clone(), deed).await??;
+    core.presence.revoke(&id);
+    // A question of its own that waits ends at once.
+    core.board.send_if_modified(|_| true);
+    tracing::info!(node.id = %id, "revoked a node");
+    Ok(answer)
 }
 
 /// A node's name; what is none is the name of no node.
@@ -162,15 +193,17 @@ pub(super) fn parse_id(text: &str) -> Result<NodeId, Problem> {
 
 /// There is no such node.
 pub(super) fn no_node() -> Problem {
-    Problem::new(Code::NodeNotFound, "no node has this name")
+    UnknownNode.into()
 }
 
-fn show(core: &Core, node: Node) -> NodeBody {
-    let Node { id, public_key, labels, learners, enrolled_ms, seen_ms, turns } = node;
+fn show_node(core: &Core, node: Node) -> NodeBody {
+    let Node { id, public_key, labels, learners, enrolled_ms, seen_ms, turns, revoked_ms, .. } =
+        node;
     // Memory is newer than the database, which is written seldom.
     let seen = core.presence.seen(&id);
     NodeBody {
         seen_at_ms: seen.as_ref().map_or(seen_ms, |(seen, _)| seen.0.max(seen_ms)),
+        revoked_at_ms: revoked_ms,
         turns: turns.count,
         status: seen.map(|(_, status)| show_status(status)),
         id: id.to_string(),
