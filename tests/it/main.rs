@@ -5,6 +5,8 @@
 
 mod audit;
 mod bad_input;
+mod cli;
+mod cli_help;
 mod crash;
 mod demo;
 mod full;

@@ -95,7 +95,10 @@ fn our_crates_import_only_whom_they_may() {
         ("coordinator", &["federation", "proto"]),
         ("interchange", &["federation", "reckon"]),
         ("simulator", &["agent", "coordinator", "federation", "proto", "reckon", "tasks"]),
-        ("muster", &["agent", "coordinator", "interchange", "reckon", "simulator", "tasks"]),
+        (
+            "muster",
+            &["agent", "coordinator", "federation", "interchange", "reckon", "simulator", "tasks"],
+        ),
         ("bench", &["federation", "proto", "reckon", "simulator"]),
         // All it has are dependencies of its test.
         ("sim", &[]),

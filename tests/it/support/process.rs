@@ -25,6 +25,8 @@ pub(crate) fn free_of_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
+    // Nor has it this machine's profiles.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.kill_on_drop(true).stdin(Stdio::null());
     command
 }

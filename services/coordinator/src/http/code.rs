@@ -94,6 +94,8 @@ codes! {
     ArtifactNotFound = NOT_FOUND "artifact_not_found" "Artifact not found",
     /// No such round.
     RoundNotFound = NOT_FOUND "round_not_found" "Round not found",
+    /// No such node.
+    NodeNotFound = NOT_FOUND "node_not_found" "Node not found",
     /// The client asked for the artifact as it knows it, and it is another one.
     PreconditionFailed = PRECONDITION_FAILED "precondition_failed" "Precondition failed",
     /// The artifact has no bytes in the range.
@@ -118,8 +120,6 @@ codes! {
     TooManyTokens = CONFLICT "too_many_tokens" "Too many tokens",
     /// No such token.
     TokenNotFound = NOT_FOUND "token_not_found" "Token not found",
-    /// No such node.
-    NodeNotFound = NOT_FOUND "node_not_found" "Node not found",
     /// The disk is full.
     StorageFull = INSUFFICIENT_STORAGE "storage_full" "Storage full",
     /// Too much at once.
