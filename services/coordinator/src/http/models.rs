@@ -222,7 +222,14 @@ pub(super) async fn list(
 /// Shows a model
 #[utoipa::path(
     get, path = "/v1/models/{name}", tag = "models", operation_id = "show_model", params(ModelPath),
-    responses((status = 200, description = "The model.", body = ModelBody), ShowProblems)
+    responses(
+        (status = 200, description = "The model.", body = ModelBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/latest_digest")),
+                description = "The bytes of its newest version.")),
+        )),
+        ShowProblems,
+    )
 )]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
@@ -259,7 +266,14 @@ pub(super) async fn versions(
 #[utoipa::path(
     get, path = "/v1/models/{name}/versions/{version}", tag = "models",
     operation_id = "show_version", params(VersionPath),
-    responses((status = 200, description = "The version.", body = VersionBody), VersionProblems)
+    responses(
+        (status = 200, description = "The version.", body = VersionBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/digest")),
+                description = "Its bytes.")),
+        )),
+        VersionProblems,
+    )
 )]
 pub(super) async fn version(
     State(core): State<Arc<Core>>,

@@ -48,6 +48,8 @@ use self::worker::{NoAnswer, Worker};
 
 pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
 pub(crate) use self::contributions::Contribution;
+#[cfg(test)]
+pub(crate) use self::contributions::ContributionKey;
 pub use self::copy::Contents;
 pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
