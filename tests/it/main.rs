@@ -6,6 +6,7 @@
 mod audit;
 mod bad_input;
 mod bad_model;
+mod care;
 mod cli;
 mod cli_help;
 mod crash;
@@ -16,6 +17,9 @@ mod kill;
 mod python;
 mod reload;
 mod shutdown;
+mod storage;
 mod support;
 mod sync;
 mod tidy;
+mod tls;
+mod upgrade;

@@ -499,3 +499,25 @@ async fn a_version_of_another_shape_or_beside_a_run_is_not_taken() {
     assert_eq!((found.verdict, found.versions.as_told), (Verdict::Ok, 3));
     assert_eq!(replay(&file, None).await.unwrap().exit_code(), 0);
 }
+
+#[tokio::test]
+async fn retention_spares_what_a_channel_has_and_returns_to_and_nothing_else_comes_back() {
+    use crate::store::Spared;
+    let mut world = World::new().await;
+    world.model(5).await;
+    let nodes = fleet(&world, &["a"]).await;
+    world.channel("stable", 1, setup("", &[100])).await;
+    for version in [2, 3] {
+        world.promote("stable", version).await.unwrap();
+    }
+    let spared = Spared { newest: 1, every: 0 };
+    let now = world.clock.wall();
+    assert_eq!(world.core.store.drop_artifacts(spared, now).await.unwrap(), 2, "1 and 4");
+    let number = |number| federation::VersionNumber(number);
+    assert_eq!(world.promote("stable", 4).await.unwrap_err(), NotMoved::Pruned(number(4)));
+    let pin = Move::Pin { version: Some(Which::Number(1)), force: true };
+    assert_eq!(world.steer("stable", pin).await.unwrap_err(), NotMoved::Pruned(number(1)));
+    world.steer("stable", Move::RollBack).await.unwrap();
+    assert_eq!(world.held(&nodes).await, [2]);
+    assert_eq!(world.steer("stable", Move::RollBack).await.unwrap_err(), NotMoved::NothingBehind);
+}

@@ -192,6 +192,7 @@ problems!(
             NotFound,
             ModelNotFound,
             VersionNotFound,
+            VersionPruned,
             InvalidName,
             InvalidGuard,
             InvalidSteps,

@@ -59,6 +59,7 @@ problems!(
             ModelNotFound,
             ChannelNotFound,
             VersionNotFound,
+            VersionPruned,
             ChannelPinned,
             VersionBad,
             PromotionRunning,
@@ -69,7 +70,8 @@ problems!(
         POST + [NotFound, ModelNotFound, ChannelNotFound, ChannelPinned, NothingToRollBack,]
 );
 problems!(
-    PinProblems = POST + [NotFound, ModelNotFound, ChannelNotFound, VersionNotFound, VersionBad]
+    PinProblems = POST
+        + [NotFound, ModelNotFound, ChannelNotFound, VersionNotFound, VersionPruned, VersionBad]
 );
 problems!(UnpinProblems = POST + [NotFound, ModelNotFound, ChannelNotFound]);
 problems!(ApproveProblems = POST + [NotFound, ModelNotFound, ChannelNotFound, ApprovalNotAsked]);

@@ -19,7 +19,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::answers::problems;
 use super::body::Params;
 use super::models::{
-    EvaluationBody, ModelPath, VersionBody, VersionPath, find_version, parse_name, show_version,
+    EvaluationBody, ModelPath, VersionBody, VersionPath, find_version, parse_name, pruned,
+    show_version,
 };
 use super::posted::{KeyParam, Posted};
 use super::problem::{Code, FieldError, Problem};
@@ -162,7 +163,7 @@ struct GroupBody {
 problems!(
     ImportProblems = POST + [NotFound, ModelNotFound, InvalidArtifact, OtherModel, ModelBusy,]
 );
-problems!(CompareProblems = LIST + [NotFound, ModelNotFound, VersionNotFound]);
+problems!(CompareProblems = LIST + [NotFound, ModelNotFound, VersionNotFound, VersionPruned]);
 problems!(SummaryProblems = LIST + [NotFound, ModelNotFound, VersionNotFound]);
 
 /// A query string of this shape.
@@ -286,8 +287,7 @@ async fn artifact(core: &Core, version: &Version) -> Result<Artifact, Problem> {
         tracing::error!(version.digest = %version.digest, reason, "a version cannot be read");
         Problem::new(Code::Internal, "the coordinator failed; its log says why")
     };
-    let bytes = core.store.artifact(version.digest).await?;
-    let bytes = bytes.ok_or_else(|| lost("it is not stored".to_owned()))?;
+    let bytes = core.store.artifact(version.digest).await?.ok_or_else(|| pruned(version))?;
     Artifact::parse(&bytes).map_err(|error| lost(error.to_string()))
 }
 

@@ -5,7 +5,7 @@ use federation::{ChannelName, Digest, ModelName, RunId, Timestamp, VersionNumber
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::channels::{Channel, promotion};
+use super::channels::{Channel, Promotion, promotion};
 use super::deed::By;
 use super::error::Fault;
 use super::models::{Which, number_of};
@@ -76,11 +76,11 @@ pub(super) async fn roll_back(
     if channel.pinned {
         return Ok(Err(NotMoved::Pinned));
     }
-    if channel.newest.fallback.is_none() {
+    let Some(behind) = behind(tx, channel).await? else {
         return Ok(Err(NotMoved::NothingBehind));
-    }
+    };
     end(tx, channel, State::RolledBack, by.at).await?;
-    fall_back(tx, channel, "rolled_back", by).await?;
+    fall_back(tx, channel, &behind, "rolled_back", by).await?;
     Ok(Ok(()))
 }
 
@@ -103,7 +103,8 @@ pub(super) async fn trip(
     .execute(&mut *tx)
     .await?;
     let by = By { actor: audit::COORDINATOR.to_owned(), at: now };
-    fall_back(tx, channel, "tripped", &by).await?;
+    let behind = behind(tx, channel).await?.ok_or(sqlx::Error::RowNotFound)?;
+    fall_back(tx, channel, &behind, "tripped", &by).await?;
     let run: Option<i64> = sqlx::query_scalar(
         "SELECT runs.id FROM versions v JOIN rounds r ON r.id = v.round_id JOIN runs ON runs.id = r.run_id
          WHERE v.model = ? AND v.number = ? AND runs.ended_ms IS NULL",
@@ -118,16 +119,15 @@ pub(super) async fn trip(
     Ok(Some(run))
 }
 
-/// Returns to the version behind the newest promotion. Nobody watches it: it was good.
+/// Returns to the version of a promotion behind the newest one. Nobody watches it: it was good.
 async fn fall_back(
     tx: &mut SqliteConnection,
     channel: &Channel,
+    behind: &Promotion,
     cause: &'static str,
     by: &By,
 ) -> Result<(), Fault> {
     let Channel { model, name, newest, .. } = channel;
-    let behind = newest.fallback.ok_or(sqlx::Error::RowNotFound)?;
-    let behind = promotion(tx, model, name, behind).await?;
     let begin = Begin {
         cause,
         version: behind.version,
@@ -158,8 +158,8 @@ pub(super) async fn pin(
     let (version, digest) = match version {
         None => (good.version, good.digest),
         Some(which) => match version_of(tx, model, which).await? {
-            Some(version) => version,
-            None => return Ok(Err(NotMoved::UnknownVersion)),
+            Ok(version) => version,
+            Err(reason) => return Ok(Err(reason)),
         },
     };
     if !force && is_bad(tx, model, name, digest).await? {
@@ -346,21 +346,42 @@ async fn clear_bad(
     Ok(())
 }
 
-/// A version's number and digest.
+/// The number and digest of a version that nodes can be given.
 pub(super) async fn version_of(
     tx: &mut SqliteConnection,
     model: &ModelName,
     which: Which,
-) -> Result<Option<(VersionNumber, Digest)>, Fault> {
-    let Some(number) = number_of(tx, model, which).await? else { return Ok(None) };
-    let found: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT digest FROM versions WHERE model = ? AND number = ?")
-            .bind(model.as_str())
-            .bind(number)
-            .fetch_optional(tx)
-            .await?;
-    let Some(found) = found else { return Ok(None) };
-    Ok(Some((VersionNumber(number), digest("versions.digest", &found)?)))
+) -> Result<Result<(VersionNumber, Digest), NotMoved>, Fault> {
+    let Some(number) = number_of(tx, model, which).await? else {
+        return Ok(Err(NotMoved::UnknownVersion));
+    };
+    let found: Option<(Vec<u8>, bool)> = sqlx::query_as(
+        "SELECT v.digest, a.dropped_ms IS NOT NULL FROM versions v JOIN artifacts a ON a.digest = v.digest
+         WHERE v.model = ? AND v.number = ?",
+    )
+    .bind(model.as_str())
+    .bind(number)
+    .fetch_optional(tx)
+    .await?;
+    Ok(match found {
+        None => Err(NotMoved::UnknownVersion),
+        Some((_, true)) => Err(NotMoved::Pruned(VersionNumber(number))),
+        Some((found, false)) => Ok((VersionNumber(number), digest("versions.digest", &found)?)),
+    })
+}
+
+/// What the newest promotion returns to: the first promotion behind it whose version is still kept.
+async fn behind(tx: &mut SqliteConnection, channel: &Channel) -> Result<Option<Promotion>, Fault> {
+    let Channel { model, name, newest, .. } = channel;
+    let mut next = newest.fallback;
+    while let Some(number) = next {
+        let found = promotion(tx, model, name, number).await?;
+        if version_of(tx, model, Which::Number(found.version.0)).await?.is_ok() {
+            return Ok(Some(found));
+        }
+        next = found.fallback;
+    }
+    Ok(None)
 }
 
 /// Appends an entry that tells of a channel.

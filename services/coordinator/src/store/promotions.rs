@@ -72,6 +72,8 @@ pub(crate) enum NotMoved {
     UnknownChannel,
     /// The model has no such version.
     UnknownVersion,
+    /// Retention dropped this version's artifact.
+    Pruned(VersionNumber),
     /// The model has a channel of this name.
     Exists,
     /// The model has as many channels as a model can have.
@@ -113,8 +115,9 @@ impl Store {
             if usize::try_from(count).is_ok_and(|count| count >= CHANNELS_MAX) {
                 return Ok(Err(NotMoved::TooMany));
             }
-            let Some((version, digest)) = version_of(tx, &model, version).await? else {
-                return Ok(Err(NotMoved::UnknownVersion));
+            let (version, digest) = match version_of(tx, &model, version).await? {
+                Ok(found) => found,
+                Err(reason) => return Ok(Err(reason)),
             };
             sqlx::query(
                 "INSERT INTO channels (model, name, guard, steps, selector, auto, approval, evaluate_samples, created_ms)
@@ -153,8 +156,8 @@ impl Store {
             };
             let moved = match wanted {
                 Move::Promote { version, force } => match version_of(tx, &model, version).await? {
-                    None => Err(NotMoved::UnknownVersion),
-                    Some(version) => promote(tx, &channel, version, "promoted", force, by).await?,
+                    Err(reason) => Err(reason),
+                    Ok(version) => promote(tx, &channel, version, "promoted", force, by).await?,
                 },
                 Move::RollBack => roll_back(tx, &channel, by).await?,
                 Move::Pin { version, force } => pin(tx, &channel, version, force, by).await?,
@@ -181,7 +184,7 @@ impl Store {
             let Some(channel) = channel_named(tx, &model, &name).await? else { return Ok(None) };
             let Some(number) = due(tx, &channel).await? else { return Ok(None) };
             let version = version_of(tx, &model, Which::Number(number.0)).await?;
-            let version = version.ok_or(sqlx::Error::RowNotFound)?;
+            let Ok(version) = version else { return Ok(None) };
             let by = By { actor: audit::COORDINATOR.to_owned(), at: now };
             let promoted = promote(tx, &channel, version, "published", false, &by).await?;
             Ok(promoted.is_ok().then_some(number))
