@@ -50,6 +50,12 @@ impl From<Malformed> for CallError {
     }
 }
 
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
 impl From<StoreError> for CallError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
