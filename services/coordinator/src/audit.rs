@@ -30,14 +30,14 @@ const PAGE_ENTRIES: u32 = 1_000;
 #[derive(Debug, Error)]
 pub enum AuditError {
     /// There is no such file.
-    #[error("--database {}: there is no such file", file.display())]
+    #[error("{}: there is no such file", file.display())]
     Missing {
         /// The file.
         file: PathBuf,
     },
     /// An older Muster wrote it.
     #[error(
-        "--database {}: its schema is version {found}, this program's is {known}: `muster serve` on it, or on a copy, upgrades it",
+        "{}: its schema is version {found}, this program's is {known}: `muster serve` on it, or on a copy, upgrades it",
         file.display()
     )]
     SchemaOlder {
@@ -50,7 +50,7 @@ pub enum AuditError {
     },
     /// A newer Muster wrote it.
     #[error(
-        "--database {}: its schema is version {found}; this program knows up to {known}: install a newer one",
+        "{}: its schema is version {found}; this program knows up to {known}: install a newer one",
         file.display()
     )]
     SchemaNewer {
@@ -62,7 +62,7 @@ pub enum AuditError {
         known: i64,
     },
     /// It is no database of ours, or holds what was never written.
-    #[error("--database {}: {reason}", file.display())]
+    #[error("{}: {reason}", file.display())]
     Invalid {
         /// The file.
         file: PathBuf,
@@ -70,7 +70,7 @@ pub enum AuditError {
         reason: String,
     },
     /// It cannot be read.
-    #[error("--database {}: cannot be read: {reason}", file.display())]
+    #[error("{}: cannot be read: {reason}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -78,13 +78,13 @@ pub enum AuditError {
         reason: String,
     },
     /// Somebody began to write to it while it was read.
-    #[error("--database {}: a coordinator began to write to it meanwhile: try again", file.display())]
+    #[error("{}: a coordinator began to write to it meanwhile: try again", file.display())]
     Disturbed {
         /// The file.
         file: PathBuf,
     },
     /// It cannot be written.
-    #[error("--database {}: cannot be written: {reason}", file.display())]
+    #[error("{}: cannot be written: {reason}", file.display())]
     Unwritable {
         /// The file.
         file: PathBuf,
@@ -189,17 +189,24 @@ fn exists(file: &Path) -> Result<(), AuditError> {
 
 async fn open(file: &Path) -> Result<Ledger, AuditError> {
     exists(file)?;
-    let file = file.to_owned();
-    match Ledger::open(&file).await {
+    match Ledger::open(file).await {
         Ok(Opened::Ledger(ledger)) => Ok(ledger),
-        Ok(Opened::Older { found, known }) => Err(AuditError::SchemaOlder { file, found, known }),
-        Err(OpenError::Newer { found, known }) => {
-            Err(AuditError::SchemaNewer { file, found, known })
+        Ok(Opened::Older { found, known }) => {
+            Err(AuditError::SchemaOlder { file: file.to_owned(), found, known })
         }
-        Err(error @ (OpenError::Invalid(_) | OpenError::Setting { .. })) => {
-            Err(AuditError::Invalid { file, reason: error.to_string() })
+        Err(error) => Err(unopened(file, error)),
+    }
+}
+
+/// A file that could not be opened.
+pub(crate) fn unopened(file: &Path, error: OpenError) -> AuditError {
+    let owned = file.to_owned();
+    match error {
+        OpenError::Newer { found, known } => AuditError::SchemaNewer { file: owned, found, known },
+        OpenError::Invalid(_) | OpenError::Setting { .. } => {
+            AuditError::Invalid { file: owned, reason: error.to_string() }
         }
-        Err(OpenError::Unusable(fault)) => Err(unread(&file, fault)),
+        OpenError::Unusable(fault) => unread(file, &fault),
     }
 }
 
@@ -208,13 +215,15 @@ fn read<T>(file: &Path, ledger: &Ledger, outcome: Result<T, Fault>) -> Result<T,
     if !ledger.is_one_state() {
         return Err(AuditError::Disturbed { file: file.to_owned() });
     }
-    outcome.map_err(|fault| unread(file, fault))
+    outcome.map_err(|fault| unread(file, &fault))
 }
 
-fn unread(file: &Path, fault: Fault) -> AuditError {
+/// A file that could not be read.
+pub(crate) fn unread(file: &Path, fault: &Fault) -> AuditError {
     let (file, reason) = (file.to_owned(), fault.to_string());
-    match fault {
-        Fault::Corrupt(_) | Fault::Violation(_) => AuditError::Invalid { file, reason },
-        Fault::Sql(_) | Fault::Panicked => AuditError::Unreadable { file, reason },
+    if fault.is_damage() {
+        AuditError::Invalid { file, reason }
+    } else {
+        AuditError::Unreadable { file, reason }
     }
 }

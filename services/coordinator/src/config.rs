@@ -117,20 +117,21 @@ impl Config {
             let expected = "another address than http.listen";
             problems.push(ConfigProblem::invalid("--grpc-listen", expected, self.grpc_listen));
         }
-        let files = [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
-        for ((flag, file), (other, given)) in [(files[0], files[1]), (files[1], files[0])] {
-            if let (None, Some(given)) = (file, given) {
-                let expected = format!("a file too, beside {other} {}", given.display());
-                problems.push(ConfigProblem::value(TLS_INCOMPLETE, flag, expected, "none"));
-            }
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), None) => Some(("--tls-cert", "beside tls.key", cert)),
+            (None, Some(key)) => Some(("--tls-key", "beside tls.cert", key)),
+            _ => None,
+        };
+        if let Some((flag, expected, file)) = tls {
+            let got = format!("{} alone", file.display());
+            problems.push(ConfigProblem::value(TLS_INCOMPLETE, flag, expected, got));
         }
         if let Err(error) = EnvFilter::try_new(&self.log) {
             let expected = format!("a level or directives ({error})");
             problems.push(ConfigProblem::invalid("--log", expected, &self.log));
         }
         for setting in SETTINGS {
-            let value = setting.value(self).and_then(|value| value.as_integer());
-            if let (Some(range), Some(value)) = (&setting.range, value)
+            if let (Some(range), Some(value)) = (&setting.range, setting.value(self).as_integer())
                 && !u64::try_from(value).is_ok_and(|value| range.contains(&value))
             {
                 let expected = format!("{} to {}", range.start(), range.end());

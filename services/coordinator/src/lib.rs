@@ -18,6 +18,7 @@
 pub mod access;
 mod admission;
 pub mod audit;
+pub mod care;
 mod clock;
 mod commit;
 mod config;
@@ -49,8 +50,6 @@ pub use config::{
 };
 pub use entropy::SystemEntropy;
 pub use reload::Reloader;
-pub use server::{
-    Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError, Tuning,
-};
+pub use server::{Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};

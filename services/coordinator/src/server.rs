@@ -62,7 +62,7 @@ pub struct Running {
 
 /// What can be changed of a coordinator that runs.
 #[derive(Clone, Debug)]
-pub struct Tuning(Arc<Core>);
+pub(crate) struct Tuning(Arc<Core>);
 
 /// A part of the coordinator ended by itself, which none should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -208,8 +208,7 @@ impl Running {
     }
 
     /// What can be changed while it runs.
-    #[must_use]
-    pub fn tuning(&self) -> Tuning {
+    pub(crate) fn tuning(&self) -> Tuning {
         Tuning(Arc::clone(&self.core))
     }
 

@@ -88,6 +88,11 @@ impl World {
         Self::over(tempfile::tempdir().unwrap(), Arc::new(StillClock::new()), 0).await
     }
 
+    /// Over the files of another.
+    pub(crate) async fn on(dir: TempDir) -> Self {
+        Self::over(dir, Arc::new(StillClock::new()), 0).await
+    }
+
     /// The same files, opened again after a stop of `down_ms`: as after a crash, nothing was written at the end.
     pub(crate) async fn reopened(self, down_ms: u64, size_max_mib: u32) -> Self {
         self.core.store.close().await;

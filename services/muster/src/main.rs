@@ -1,6 +1,7 @@
 //! `muster`: the one command people type. Everything it does is done elsewhere; this is the door.
 
 mod audit;
+mod care;
 mod config;
 mod model;
 mod print;
@@ -10,9 +11,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use coordinator::care::CareError;
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
-use print::{failure, line, try_line};
+use print::{failure, line, note, try_line};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
@@ -42,6 +44,12 @@ enum Command {
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
+    /// Copy the database of a coordinator, running or not, into a file
+    Backup(care::BackupArgs),
+    /// Put a backup where a coordinator's database is, or was; the coordinator must be stopped
+    Restore(care::RestoreArgs),
+    /// Look at a data directory: exit status 0 if all is well, 1 if something should be looked at, 2 if something fails
+    Doctor(care::DoctorArgs),
 }
 
 /// Exit status when the operating system refuses what every program needs (sysexits.h: EX_OSERR).
@@ -58,6 +66,9 @@ fn main() -> ExitCode {
         Command::Audit(command) => run(audit(command)),
         Command::Token(command) => run(token(command)),
         Command::Config(command) => config(&command),
+        Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
+        Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
+        Command::Doctor(args) => run(cared(async move || Ok(care::doctor(&args).await))),
     }
 }
 
@@ -85,8 +96,7 @@ async fn serve(args: coordinator::Args) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let config = loaded.config;
-    let log = telemetry::init(&config);
+    let log = telemetry::init(&loaded.config);
     coordinator::warn_of_unknown_variables(&config::variables(&Cli::command()));
     files::raise_limit();
     let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
@@ -94,14 +104,13 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
     };
     let clock = Arc::new(SystemClock::new());
-    let running = match Coordinator::start(config.clone(), clock).await {
+    let running = match Coordinator::start(loaded.config.clone(), clock).await {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
     line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
     line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
-    let (tuning, certificates) = (running.tuning(), running.certificates());
-    let reloader = Reloader { args, config, tuning, log, certificates };
+    let reloader = Reloader::new(args, loaded, &running, log);
     let ended = tokio::select! {
         biased;
         ended = until_signalled(running, signals) => ended,
@@ -160,6 +169,16 @@ async fn token(command: token::Command) -> ExitCode {
 async fn audit(command: audit::Command) -> ExitCode {
     match audit::run(&command, try_line).await {
         Ok(status) => ExitCode::from(status),
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn cared(work: impl AsyncFnOnce() -> Result<(String, u8), CareError>) -> ExitCode {
+    match work().await {
+        Ok((said, status)) => {
+            line(&said);
+            ExitCode::from(status)
+        }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

@@ -19,6 +19,11 @@ pub(crate) fn try_line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
+/// How far something is, on standard error: what was asked for stays alone on standard output.
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 /// A failure on standard error: stable code, what, where and why. Returns the exit status to end with.
 pub(crate) fn failure(code: &str, error: &dyn Display, status: u8) -> ExitCode {
     eprintln!("error[{code}]: {error}");

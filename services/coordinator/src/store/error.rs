@@ -63,6 +63,17 @@ pub(crate) struct Corrupt {
     pub(crate) got: String,
 }
 
+impl Fault {
+    /// Whether the file is damaged, or no database, or not ours.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Sql(error) => is_damaged(error),
+            Self::Corrupt(_) | Self::Violation(_) => true,
+            Self::Panicked => false,
+        }
+    }
+}
+
 impl StoreError {
     /// The error of transaction `tx` with `fault`.
     pub(super) fn of(tx: &'static str, fault: Fault) -> Self {
@@ -78,6 +89,13 @@ impl StoreError {
 /// The extended result code of an SQLite error.
 pub(super) fn code(error: &sqlx::Error) -> Option<u32> {
     error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse().ok())
+}
+
+/// Whether SQLite found that the file is damaged, or no database.
+pub(super) fn is_damaged(error: &sqlx::Error) -> bool {
+    const SQLITE_CORRUPT: u32 = 11;
+    const SQLITE_NOTADB: u32 = 26;
+    code(error).is_some_and(|extended| matches!(extended & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB))
 }
 
 /// Whether SQLite could not write for want of room. A file system over quota or over a limit answers a write with an

@@ -25,7 +25,7 @@ pub(crate) struct Ledger {
 
 /// A file to which nobody writes, as it was found.
 #[derive(Debug, PartialEq, Eq)]
-struct Still {
+pub(super) struct Still {
     file: PathBuf,
     bytes: u64,
     modified: Option<SystemTime>,
@@ -86,7 +86,7 @@ impl Ledger {
 
     /// Whether what was read is one state of the file: not so when somebody began to write to it.
     pub(crate) fn is_one_state(&self) -> bool {
-        self.still.as_ref().is_none_or(|still| Still::look(&still.file).as_ref() == Some(still))
+        self.still.as_ref().is_none_or(|still| !still.is_disturbed())
     }
 
     /// Up to `limit` entries of the audit log after the one at `after`.
@@ -214,7 +214,7 @@ impl Ledger {
 
 impl Still {
     /// The file as it stands; `None` when it is written to, or cannot be looked at.
-    fn look(file: &Path) -> Option<Self> {
+    pub(super) fn look(file: &Path) -> Option<Self> {
         let mut log = file.as_os_str().to_owned();
         log.push("-wal");
         if Path::new(&log).exists() {
@@ -222,6 +222,11 @@ impl Still {
         }
         let about: Metadata = std::fs::metadata(file).ok()?;
         Some(Self { file: file.to_owned(), bytes: about.len(), modified: about.modified().ok() })
+    }
+
+    /// Whether somebody began to write to it since.
+    pub(super) fn is_disturbed(&self) -> bool {
+        Self::look(&self.file).as_ref() != Some(self)
     }
 }
 

@@ -5,6 +5,7 @@
 //! This file is the door; one file per group of tables stands behind it.
 
 mod audit;
+mod copy;
 mod deed;
 mod enrolment;
 mod error;
@@ -44,6 +45,8 @@ use tokio::time::Instant;
 use self::worker::{NoAnswer, Worker};
 
 pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
+pub use self::copy::Contents;
+pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
 pub(crate) use self::enrolment::{EnrolmentToken, Entry, NewEnrolmentToken};
 pub(crate) use self::error::{Fault, StoreError};

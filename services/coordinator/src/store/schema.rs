@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use thiserror::Error;
 
-use super::error::{Fault, code};
+use super::error::{Fault, is_damaged};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
@@ -148,12 +148,9 @@ fn base_options(file: &Path) -> SqliteConnectOptions {
 }
 
 fn unusable(error: sqlx::Error) -> OpenError {
-    const SQLITE_CORRUPT: u32 = 11;
-    const SQLITE_NOTADB: u32 = 26;
-    match code(&error) {
-        Some(extended) if matches!(extended & 0xff, SQLITE_CORRUPT | SQLITE_NOTADB) => {
-            OpenError::Invalid(error.to_string())
-        }
-        _ => OpenError::Unusable(error.into()),
+    if is_damaged(&error) {
+        OpenError::Invalid(error.to_string())
+    } else {
+        OpenError::Unusable(error.into())
     }
 }

@@ -1,0 +1,81 @@
+//! `muster backup`, `restore` and `doctor`: a data directory in an operator's hands. The work is `coordinator::care`'s; here
+//! are its command lines.
+
+use std::path::PathBuf;
+
+use coordinator::SystemClock;
+use coordinator::care::{self, CareError};
+use serde::Serialize;
+use serde_json::json;
+
+/// Whose database it is about.
+#[derive(Debug, clap::Args)]
+struct DataDir {
+    /// The coordinator's data directory
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR", default_value = "muster-data")]
+    data_dir: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `muster backup`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    /// Where to write the copy; there must be no such file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    of: DataDir,
+}
+
+/// `muster restore`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup; it is only read
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Take the place of the database that is there, which is kept beside it under another name
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    of: DataDir,
+}
+
+/// `muster doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    of: DataDir,
+}
+
+/// Makes a backup: what to say, and the exit status.
+pub(crate) async fn backup(
+    args: &BackupArgs,
+    tell: impl FnMut(&str),
+) -> Result<(String, u8), CareError> {
+    let made = care::backup(&args.of.data_dir, &args.file, tell).await?;
+    Ok((args.of.shown(&made), 0))
+}
+
+/// Restores a backup: what to say, and the exit status.
+pub(crate) async fn restore(
+    args: &RestoreArgs,
+    tell: impl FnMut(&str),
+) -> Result<(String, u8), CareError> {
+    let RestoreArgs { file, replace, of } = args;
+    let done = care::restore(file, &of.data_dir, *replace, &SystemClock::new(), tell).await?;
+    Ok((of.shown(&done), 0))
+}
+
+/// Looks at a data directory: what to say, and the exit status.
+pub(crate) async fn doctor(args: &DoctorArgs) -> (String, u8) {
+    let found = care::doctor(&args.of.data_dir, &SystemClock::new()).await;
+    (args.of.shown(&found), found.exit_code())
+}
+
+impl DataDir {
+    fn shown<T: std::fmt::Display + Serialize>(&self, result: &T) -> String {
+        if self.json { json!(result).to_string() } else { result.to_string() }
+    }
+}
