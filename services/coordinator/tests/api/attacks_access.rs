@@ -324,12 +324,12 @@ async fn a_node_does_not_speak_for_another() {
         ..v1::UpdateHeader::default()
     };
     let part = Some(v1::push_update_request::Part::Header(header));
-    let push = tokio_stream::iter([v1::PushUpdateRequest { part }]);
+    let push = || tokio_stream::iter([v1::PushUpdateRequest { part: part.clone() }]);
     let errors = [
         fleet.wait_order(one.call(wait.clone())).await.unwrap_err(),
         fleet.fetch_version(one.call(fetch.clone())).await.unwrap_err(),
         fleet.report_evaluation(one.call(report.clone())).await.unwrap_err(),
-        fleet.push_update(one.call(push.clone())).await.unwrap_err(),
+        fleet.push_update(one.call(push())).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(
@@ -341,7 +341,7 @@ async fn a_node_does_not_speak_for_another() {
         fleet.wait_order(Request::new(wait.clone())).await.unwrap_err(),
         fleet.fetch_version(Request::new(fetch)).await.unwrap_err(),
         fleet.report_evaluation(Request::new(report)).await.unwrap_err(),
-        fleet.push_update(Request::new(push)).await.unwrap_err(),
+        fleet.push_update(Request::new(push())).await.unwrap_err(),
         // Nor does an API token.
         fleet.wait_order(shown(wait, &guarded.admin)).await.unwrap_err(),
     ];
