@@ -5,6 +5,9 @@
 
 mod audit;
 mod bad_input;
+mod care;
+mod cli;
+mod cli_help;
 mod crash;
 mod demo;
 mod full;
@@ -13,6 +16,9 @@ mod kill;
 mod python;
 mod reload;
 mod shutdown;
+mod storage;
 mod support;
 mod sync;
 mod tidy;
+mod tls;
+mod upgrade;

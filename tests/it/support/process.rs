@@ -25,6 +25,8 @@ pub(crate) fn free_of_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
+    // Nor has it this machine's profiles.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.kill_on_drop(true).stdin(Stdio::null());
     command
 }
@@ -161,6 +163,11 @@ impl Serve {
         let http = address("REST").await;
         let grpc = address("gRPC").await;
         Self { child, http, grpc, _stdout: lines }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it has not been waited for")
     }
 
     /// Its REST address.
