@@ -155,9 +155,10 @@ async fn every_route_asks_for_a_token_of_its_scope() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
             let method = method.to_uppercase();
-            let place = path.replace("{name}", "x").replace("{version}", "1").replace("{id}", "9");
-            let place = place.replace("{channel}", "x");
-            assert!(!place.contains('{'), "{path} has a part that this test does not know");
+            let part =
+                |part: &str| if part.starts_with('{') { "9".to_owned() } else { part.to_owned() };
+            let place: Vec<String> = path.split('/').map(part).collect();
+            let place = place.join("/");
             let ask = async |token: &str| {
                 let body = (method != "GET").then(|| json!({}));
                 guarded.ask(&method, &place, token, body.as_ref()).await
