@@ -245,7 +245,7 @@ impl World {
 
     pub(crate) async fn versions(&self, model: &str) -> Vec<Version> {
         let model = model.parse().unwrap();
-        self.core.store.versions(model, 0, 1_000).await.unwrap().unwrap()
+        self.core.store.versions(model, None, 0, 1_000).await.unwrap().unwrap()
     }
 }
 

@@ -90,6 +90,20 @@ codes! {
     ModelNotFound = NOT_FOUND "model_not_found" "Model not found",
     /// No such version.
     VersionNotFound = NOT_FOUND "version_not_found" "Version not found",
+    /// No such artifact.
+    ArtifactNotFound = NOT_FOUND "artifact_not_found" "Artifact not found",
+    /// No such round.
+    RoundNotFound = NOT_FOUND "round_not_found" "Round not found",
+    /// No such node.
+    NodeNotFound = NOT_FOUND "node_not_found" "Node not found",
+    /// The client asked for the artifact as it knows it, and it is another one.
+    PreconditionFailed = PRECONDITION_FAILED "precondition_failed" "Precondition failed",
+    /// The artifact has no bytes in the range.
+    RangeNotSatisfiable = RANGE_NOT_SATISFIABLE "range_not_satisfiable" "Range not satisfiable",
+    /// The client accepts no encoding that there is.
+    NotAcceptable = NOT_ACCEPTABLE "not_acceptable" "Not acceptable",
+    /// Retention dropped the version's artifact.
+    VersionPruned = GONE "version_pruned" "Version pruned",
     /// No such run.
     RunNotFound = NOT_FOUND "run_not_found" "Run not found",
     /// The request was meant for another host.
@@ -108,8 +122,6 @@ codes! {
     TooManyTokens = CONFLICT "too_many_tokens" "Too many tokens",
     /// No such token.
     TokenNotFound = NOT_FOUND "token_not_found" "Token not found",
-    /// No such node.
-    NodeNotFound = NOT_FOUND "node_not_found" "Node not found",
     /// The disk is full.
     StorageFull = INSUFFICIENT_STORAGE "storage_full" "Storage full",
     /// Too much at once.

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use federation::{Artifact, ModelName};
+use federation::{Artifact, Layout, ModelName, RunId, Tensor};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,8 +26,16 @@ pub(super) struct NewModel {
     #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", examples("cues"))]
     name: String,
     /// The first version's artifact, in base64.
-    #[schema(content_encoding = "base64", max_length = 5704022)]
+    #[schema(content_encoding = "base64", max_length = 5_704_022, examples(an_artifact))]
     artifact: String,
+}
+
+/// A small artifact, for the description.
+fn an_artifact() -> String {
+    let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: 4, min: -128, max: 127 };
+    let layout = Layout::new(vec![tensor]).expect("a tensor of four weights is a layout");
+    let artifact = Artifact::new("example/1", layout, Vec::new(), vec![0; 4]);
+    STANDARD.encode(artifact.expect("four weights fit the layout").encode())
 }
 
 /// A model.
@@ -46,6 +52,7 @@ pub(super) struct ModelBody {
     #[schema(minimum = 1, examples(14_200))]
     weights: u64,
     /// The number of its newest version.
+    #[schema(minimum = 1)]
     latest_version: u32,
     /// The digest of its newest version's artifact.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -60,7 +67,8 @@ pub(super) struct ModelBody {
 pub(super) struct VersionBody {
     /// The model.
     model: String,
-    /// Its number; the first is 0.
+    /// Its number; the first is 1.
+    #[schema(minimum = 1)]
     number: u32,
     /// SHA-256 of its artifact.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -137,8 +145,18 @@ pub(super) struct VersionPath {
     #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", example = "cues")]
     pub(super) name: String,
     /// The version's number, or `latest`.
-    #[param(pattern = "^(0|[1-9][0-9]{0,8}|latest)$", example = "latest")]
+    #[param(pattern = "^([1-9][0-9]{0,8}|latest)$", example = "latest")]
     pub(super) version: String,
+}
+
+/// Which versions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct VersionsFilter {
+    /// Only those that this run made.
+    #[param(minimum = 1, example = 1)]
+    run: Option<u64>,
 }
 
 problems!(CreateProblems = POST + [InvalidName, InvalidArtifact, ModelExists]);
@@ -149,7 +167,7 @@ problems!(VersionProblems = READ + [NotFound, ModelNotFound, VersionNotFound]);
 
 /// Makes a model
 ///
-/// Its first version, number 0, is the artifact. The same name with the same artifact is the same model.
+/// Its first version, number 1, is the artifact. The same name with the same artifact is the same model.
 #[utoipa::path(
     post, path = "/v1/models", tag = "models", operation_id = "create_model", params(KeyParam),
     request_body = NewModel,
@@ -204,7 +222,14 @@ pub(super) async fn list(
 /// Shows a model
 #[utoipa::path(
     get, path = "/v1/models/{name}", tag = "models", operation_id = "show_model", params(ModelPath),
-    responses((status = 200, description = "The model.", body = ModelBody), ShowProblems)
+    responses(
+        (status = 200, description = "The model.", body = ModelBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/latest_digest")),
+                description = "The bytes of its newest version.")),
+        )),
+        ShowProblems,
+    )
 )]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
@@ -219,7 +244,7 @@ pub(super) async fn show(
 /// In the order of their numbers.
 #[utoipa::path(
     get, path = "/v1/models/{name}/versions", tag = "models", operation_id = "list_versions",
-    params(ModelPath, PageParams),
+    params(ModelPath, PageParams, VersionsFilter),
     responses(
         (status = 200, description = "A page of versions.", body = Page<VersionBody>),
         VersionsProblems,
@@ -228,10 +253,11 @@ pub(super) async fn show(
 pub(super) async fn versions(
     State(core): State<Arc<Core>>,
     Params(ModelPath { name }): Params<ModelPath>,
-    query: PageQuery,
+    query: PageQuery<VersionsFilter>,
 ) -> Result<Json<Page<VersionBody>>, Problem> {
     let after = query.after()?.unwrap_or_default();
-    let versions = core.store.versions(parse_name(&name)?, after, query.read()).await?;
+    let run = query.filter.run.map(RunId);
+    let versions = core.store.versions(parse_name(&name)?, run, after, query.read()).await?;
     let versions = versions.ok_or_else(no_model)?;
     Ok(Json(query.page(versions, |version| version.number.to_string(), show_version)))
 }
@@ -240,7 +266,14 @@ pub(super) async fn versions(
 #[utoipa::path(
     get, path = "/v1/models/{name}/versions/{version}", tag = "models",
     operation_id = "show_version", params(VersionPath),
-    responses((status = 200, description = "The version.", body = VersionBody), VersionProblems)
+    responses(
+        (status = 200, description = "The version.", body = VersionBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/digest")),
+                description = "Its bytes.")),
+        )),
+        VersionProblems,
+    )
 )]
 pub(super) async fn version(
     State(core): State<Arc<Core>>,
@@ -249,44 +282,12 @@ pub(super) async fn version(
     Ok(Json(show_version(find_version(&core, &name, &version).await?.0)))
 }
 
-/// Fetches a version's artifact
-///
-/// The bytes, whose SHA-256 is the `ETag`.
-#[utoipa::path(
-    get, path = "/v1/models/{name}/versions/{version}/artifact", tag = "models",
-    operation_id = "fetch_version_artifact", params(VersionPath),
-    responses(
-        (status = 200, description = "The artifact.", body = Vec<u8>,
-            content_type = "application/octet-stream"),
-        (status = 304, description = "The client holds it already."),
-        VersionProblems,
-    )
-)]
-pub(super) async fn artifact(
-    State(core): State<Arc<Core>>,
-    Params(VersionPath { name, version }): Params<VersionPath>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let (version, which) = find_version(&core, &name, &version).await?;
-    let cache_control = match which {
-        Which::Number(_) => "public, max-age=31536000, immutable",
-        Which::Latest => "no-cache",
-    };
-    let etag = format!("\"{}\"", version.digest);
-    let place = format!("/v1/models/{}/versions/{}/artifact", version.model, version.number);
-    let about = [
-        (header::ETAG, etag.clone()),
-        (header::CACHE_CONTROL, cache_control.to_owned()),
-        (header::CONTENT_LOCATION, place),
-    ];
-    if holds(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
-    }
-    let bytes = core.store.artifact(version.digest).await?.ok_or_else(no_version)?;
-    Ok((about, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
-}
-
-async fn find_version(core: &Core, name: &str, text: &str) -> Result<(Version, Which), Problem> {
+/// The version at a place, and how the place names it.
+pub(super) async fn find_version(
+    core: &Core,
+    name: &str,
+    text: &str,
+) -> Result<(Version, Which), Problem> {
     let name = parse_name(name)?;
     let which = match text {
         "latest" => Which::Latest,
@@ -299,11 +300,13 @@ async fn find_version(core: &Core, name: &str, text: &str) -> Result<(Version, W
     }
 }
 
-/// Whether the client says that it holds the artifact already.
-fn holds(headers: &HeaderMap, etag: &str) -> bool {
-    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+/// The version is there, and its artifact is not: retention dropped it.
+pub(super) fn pruned(version: &Version) -> Problem {
+    let Version { model, number, .. } = version;
+    Problem::new(
+        Code::VersionPruned,
+        format!("the artifact of version {number} of {model} is not kept any more"),
+    )
 }
 
 fn parse_name(text: &str) -> Result<ModelName, Problem> {
@@ -314,7 +317,8 @@ fn no_model() -> Problem {
     Problem::new(Code::ModelNotFound, "no model has this name")
 }
 
-fn no_version() -> Problem {
+/// There is no such version.
+pub(super) fn no_version() -> Problem {
     Problem::new(Code::VersionNotFound, "the model has no such version")
 }
 

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 pub(crate) use super::code::Code;
 use super::code::Facts;
+use super::request_id;
 use crate::store::{
     ModelExists, NotDirected, NotDone, NotStarted, StoreError, TooManyTokens, UnknownNode,
     UnknownToken,
@@ -59,6 +60,10 @@ pub(super) struct ProblemBody {
     /// The fields that are wrong, where the problem is about fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// The request, as its answer's `X-Request-Id` and the coordinator's log name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    request_id: Option<String>,
 }
 
 /// Seconds after which an overloaded coordinator is worth another try.
@@ -95,6 +100,7 @@ impl ProblemBody {
             detail,
             code: text,
             errors,
+            request_id: request_id::current(),
         }
     }
 }

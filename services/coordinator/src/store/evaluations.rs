@@ -1,11 +1,24 @@
 //! Evaluations: how well versions do on samples that nodes hold out.
 
-use federation::{Answer, Digest, Evaluation, ModelName, Refusal, RefusalCode, Timestamp};
+use federation::{Answer, Digest, Evaluation, ModelName, NodeId, Refusal, RefusalCode, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::error::Fault;
-use super::row::{int, sql};
+use super::row::{int, sql, text};
 use super::{Store, StoreError};
+
+/// What one node reports about a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeEvaluation {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Samples it tried.
+    pub(crate) samples: u64,
+    /// Of these, classified correctly.
+    pub(crate) correct: u64,
+    /// When it said so last.
+    pub(crate) reported_ms: u64,
+}
 
 /// What the nodes report about one version, together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +67,41 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             Ok(Ok(()))
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Up to `limit` nodes' reports about the version `digest` of a model, by node, after the name `after`.
+    pub(crate) async fn evaluations(
+        &self,
+        model: ModelName,
+        version: Digest,
+        after: String,
+        limit: u32,
+    ) -> Result<Vec<NodeEvaluation>, StoreError> {
+        self.read("evaluations", async move |tx: &mut SqliteConnection| {
+            let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+                "SELECT node_id, samples, correct, reported_ms FROM evaluations
+                 WHERE model = ? AND digest = ? AND node_id > ? ORDER BY node_id LIMIT ?",
+            )
+            .bind(model.as_str())
+            .bind(&version.0[..])
+            .bind(after)
+            .bind(limit)
+            .fetch_all(tx)
+            .await?;
+            let mut found = Vec::with_capacity(rows.len());
+            for (node, samples, correct, reported_ms) in rows {
+                found.push(NodeEvaluation {
+                    node: text("evaluations.node_id", &node)?,
+                    samples: int("evaluations.samples", samples)?,
+                    correct: int("evaluations.correct", correct)?,
+                    reported_ms: int("evaluations.reported_ms", reported_ms)?,
+                });
+            }
+            Ok(found)
         })
         .await
     }

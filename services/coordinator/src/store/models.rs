@@ -176,10 +176,12 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` versions of a model after number `after`, ascending; `None` for an unknown model.
+    /// Up to `limit` versions of a model after number `after`, ascending, all or those that `run` made; `None` for an
+    /// unknown model.
     pub(crate) async fn versions(
         &self,
         model: ModelName,
+        run: Option<RunId>,
         after: u32,
         limit: u32,
     ) -> Result<Option<Vec<Version>>, StoreError> {
@@ -187,7 +189,7 @@ impl Store {
             if model_named(tx, &model).await?.is_none() {
                 return Ok(None);
             }
-            Ok(Some(versions_after(tx, &model, after, limit).await?))
+            Ok(Some(these_versions(tx, &model, run, after, limit).await?))
         })
         .await
     }
@@ -238,7 +240,7 @@ pub(super) async fn model_named(
     Ok(models_from(tx, name.as_str(), true, 1).await?.into_iter().find(|m| m.name == *name))
 }
 
-/// An artifact's bytes, whose digest is checked: a damaged file must not reach a device.
+/// An artifact's bytes, whose digest is checked: a damaged file must not reach a device. `None` also when it was dropped.
 pub(super) async fn get_artifact(
     tx: &mut SqliteConnection,
     digest: Digest,
@@ -248,6 +250,8 @@ pub(super) async fn get_artifact(
         .fetch_optional(tx)
         .await?;
     match bytes {
+        // Retention dropped it: no artifact is empty.
+        Some(bytes) if bytes.is_empty() => Ok(None),
         Some(bytes) if Digest::of(&bytes) != digest => {
             let got = format!("{} under {digest}", Digest::of(&bytes));
             Err(Corrupt { column: "artifacts.bytes", got }.into())
@@ -256,17 +260,20 @@ pub(super) async fn get_artifact(
     }
 }
 
-/// Stores an artifact. Two versions of the same content share it.
+/// Stores an artifact. Two versions of the same content share it; one that was dropped is there again.
 pub(super) async fn put_artifact(
     tx: &mut SqliteConnection,
     digest: Digest,
     bytes: &[u8],
 ) -> Result<(), Fault> {
-    sqlx::query("INSERT INTO artifacts (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING")
-        .bind(&digest.0[..])
-        .bind(bytes)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO artifacts (digest, bytes) VALUES (?, ?)
+         ON CONFLICT DO UPDATE SET bytes = excluded.bytes, dropped_ms = NULL WHERE dropped_ms IS NOT NULL",
+    )
+    .bind(&digest.0[..])
+    .bind(bytes)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -296,6 +303,16 @@ async fn versions_after(
     after: u32,
     limit: u32,
 ) -> Result<Vec<Version>, Fault> {
+    these_versions(tx, model, None, after, limit).await
+}
+
+async fn these_versions(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    run: Option<RunId>,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<Version>, Fault> {
     let rows: Vec<VersionRow> = sqlx::query_as(
         "SELECT v.number, v.digest, v.parent, p.digest AS parent_digest, r.run_id, r.number AS round,
              coalesce(r.updates, 0) AS updates, coalesce(r.samples, 0) AS samples,
@@ -305,10 +322,12 @@ async fn versions_after(
          FROM versions v
          LEFT JOIN versions p ON p.model = v.model AND p.number = v.parent
          LEFT JOIN rounds r ON r.id = v.round_id
-         WHERE v.model = ? AND v.number > ? ORDER BY v.number LIMIT ?",
+         WHERE v.model = ?1 AND v.number > ?2 AND (?3 IS NULL OR r.run_id = ?3)
+         ORDER BY v.number LIMIT ?4",
     )
     .bind(model.as_str())
     .bind(after)
+    .bind(run.map(|run| sql(run.0)))
     .bind(limit)
     .fetch_all(&mut *tx)
     .await?;
