@@ -7,6 +7,7 @@
 //! | message | domain |
 //! | --- | --- |
 //! | `EnrolRequest` | [`federation::Enrolment`] |
+//! | `EnrolProof` | [`federation::EnrolmentProof`] |
 //! | `EnrolResponse`, `Enrolled` | [`Answer`] out, [`Reply`] in, of [`federation::NodeId`] |
 //! | `WaitOrderRequest` | [`WaitOrder`] |
 //! | `NodeStatus`, `Capacity` | [`federation::NodeStatus`] |

@@ -31,7 +31,7 @@ mod tests {
     use federation::Digest;
     use federation::limits::{
         CHUNK_BYTES, LABELS_MAX, LEARNER_BYTES_MAX, LEARNERS_MAX, MESSAGE_BYTES_MAX,
-        NAME_BYTES_MAX, SCHEDULE_MAX,
+        NAME_BYTES_MAX, SCHEDULE_MAX, TOKEN_BYTES_MAX,
     };
     use prost::Message;
 
@@ -68,6 +68,11 @@ mod tests {
             node_id: name(),
             labels: vec![v1::Label { key: name(), value: name() }; LABELS_MAX],
             learners: vec!["l".repeat(LEARNER_BYTES_MAX); LEARNERS_MAX],
+            proof: Some(v1::EnrolProof {
+                token: "t".repeat(TOKEN_BYTES_MAX),
+                credential_digest: digest(),
+                signature: Bytes::from(vec![0xff; 64]),
+            }),
         };
         let header = v1::UpdateHeader {
             node_id: name(),

@@ -8,7 +8,7 @@ use federation::limits::LEARNERS_MAX;
 use federation::limits::{
     ARTIFACT_BYTES_MAX, ATTEMPT_NUMBER_MAX, CAPACITIES_MAX, CHUNK_BYTES, DEADLINE_MS_MAX,
     EPOCHS_MAX, LABELS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX, SCHEDULE_MAX, STATUS_COUNT_MAX,
-    WAIT_MS_MAX, WEIGHTS_MAX,
+    TOKEN_BYTES_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
 };
 use federation::{
     Candidate, Enrolment, Evaluation, NodeId, Receipt, RoundRef, Settled, TrainOrder,
@@ -84,6 +84,11 @@ fn status(message: &mut v1::WaitOrderRequest) -> &mut v1::NodeStatus {
     message.status.as_mut().unwrap()
 }
 
+/// The proof that the enrolment has.
+fn proof(message: &mut v1::EnrolRequest) -> &mut v1::EnrolProof {
+    message.proof.as_mut().unwrap()
+}
+
 #[test]
 fn enrolments() {
     rejects::<v1::EnrolRequest, Enrolment>(
@@ -120,6 +125,22 @@ fn enrolments() {
             |m| m.learners = numbered(LEARNERS_MAX, |name| name),
             |m| m.learners = vec!["l".repeat(32)],
         ],
+    );
+    let proven = Enrolment { proof: Some(samples::enrolment_proof()), ..samples::enrolment() };
+    rejects::<v1::EnrolRequest, Enrolment>(
+        proven.clone(),
+        &[
+            ("proof.token", |m| proof(m).token = String::new()),
+            ("proof.token", |m| proof(m).token = "t".repeat(TOKEN_BYTES_MAX + 1)),
+            ("proof.credential_digest", |m| proof(m).credential_digest = short()),
+            ("proof.credential_digest", |m| proof(m).credential_digest = Bytes::new()),
+            ("proof.signature", |m| proof(m).signature = Bytes::new()),
+            ("proof.signature", |m| proof(m).signature = Bytes::from(vec![0; 65])),
+        ],
+    );
+    accepts::<v1::EnrolRequest, Enrolment>(
+        proven,
+        &[|m| proof(m).token = "t".repeat(TOKEN_BYTES_MAX), |m| m.proof = None],
     );
     rejects::<v1::EnrolResponse, Reply<NodeId>>(
         Ok(samples::node()),

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use federation::{Idle, NodeStatus, Refusal, RefusalCode, Settled};
+use federation::{Enrolment, Idle, NodeStatus, Refusal, RefusalCode, Settled};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use proto::convert::{Order, UpdatePart, VersionPart, WaitOrder};
@@ -19,8 +19,8 @@ use proto::{FILE_DESCRIPTOR_SET, v1};
 
 mod samples;
 use samples::{
-    candidate, chunk, enrolment, evaluation, fetch_version, node, receipt, round, status,
-    train_order, version_header, wait_order,
+    candidate, chunk, enrolment, enrolment_proof, evaluation, fetch_version, node, receipt, round,
+    status, train_order, version_header, wait_order,
 };
 
 /// Checks vectors and remembers which.
@@ -108,6 +108,9 @@ fn enrolment_vectors(vectors: &mut Vectors) {
     vectors.check::<v1::Refusal>("refusal", round_closed());
     vectors.check::<v1::RoundRef>("round_ref", round());
     vectors.check::<v1::EnrolRequest>("enrol_request", enrolment());
+    vectors.check::<v1::EnrolProof>("enrol_proof", enrolment_proof());
+    let proven = Enrolment { proof: Some(enrolment_proof()), ..enrolment() };
+    vectors.check::<v1::EnrolRequest>("enrol_request.proof", proven);
     vectors.check::<v1::Enrolled>("enrolled", node());
     vectors.check::<v1::EnrolResponse>("enrol_response.enrolled", Ok(node()));
     vectors.check::<v1::EnrolResponse>("enrol_response.refused", Err(unknown_node()));

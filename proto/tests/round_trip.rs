@@ -10,8 +10,8 @@ use federation::limits::{
     STATUS_COUNT_MAX, WAIT_MS_MAX,
 };
 use federation::{
-    Answer, Candidate, Digest, Enrolment, Evaluation, Idle, LocalWork, Metrics, NodeStatus,
-    Receipt, Refusal, RefusalCode, RoundRef, RunId, Settled, TrainOrder, VersionNumber,
+    Answer, Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, Idle, LocalWork, Metrics,
+    NodeStatus, Receipt, Refusal, RefusalCode, RoundRef, RunId, Settled, TrainOrder, VersionNumber,
 };
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::select;
@@ -74,13 +74,25 @@ fn enrolment() -> impl Strategy<Value = Enrolment> {
         name(),
         prop::collection::btree_map(word, word, 0..=32),
         prop::collection::btree_set("[a-z0-9][a-z0-9._/-]{0,31}", 1..=32),
+        prop::option::of(proof()),
     )
-        .prop_map(|(public_key, node, labels, learners)| Enrolment {
+        .prop_map(|(public_key, node, labels, learners, proof)| Enrolment {
             public_key,
             node,
             labels,
             learners: learners.into_iter().rev().collect(),
+            proof,
         })
+}
+
+fn proof() -> impl Strategy<Value = EnrolmentProof> {
+    ("[ -~]{1,191}", any::<[u8; 32]>(), any::<[[u8; 32]; 2]>()).prop_map(
+        |(token, digest, halves)| {
+            let mut signature = [0; 64];
+            signature.iter_mut().zip(halves.concat()).for_each(|(byte, half)| *byte = half);
+            EnrolmentProof { token, credential: Digest(digest), signature }
+        },
+    )
 }
 
 fn work() -> impl Strategy<Value = LocalWork> {

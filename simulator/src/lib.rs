@@ -10,4 +10,6 @@
 pub mod demo;
 mod rest;
 
-pub use rest::{Rest, RestError};
+pub use bytes::Bytes;
+pub use http::Method;
+pub use rest::{Rest, RestError, RestStream};

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use federation::Artifact;
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -23,6 +24,16 @@ pub struct Rest {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
+/// The body of an answer, whose errors are told in words.
+type Body = BoxBody<Bytes, String>;
+
+/// An answer that is read as it comes.
+#[derive(Debug)]
+pub struct RestStream {
+    uri: String,
+    body: Body,
+}
+
 /// Why a request got no good answer.
 #[derive(Debug, Error)]
 pub enum RestError {
@@ -35,6 +46,8 @@ pub enum RestError {
         uri: String,
         /// What happened.
         why: String,
+        /// Whether there was a connection, so that what was asked for may have been done.
+        connected: bool,
     },
     /// It answered with a problem.
     #[error("{method} {uri}: {status}: {detail} ({code})")]
@@ -49,6 +62,10 @@ pub enum RestError {
         code: String,
         /// The problem, for people.
         detail: String,
+        /// The problem, whole.
+        problem: Value,
+        /// After how many seconds it is worth another try, where the answer says it.
+        retry_after_s: Option<u64>,
     },
     /// It answered with something that is not what was asked for.
     #[error("{method} {uri}: the answer is not understood: {why}")]
@@ -84,7 +101,7 @@ impl Rest {
     /// # Errors
     /// [`RestError`].
     pub async fn bytes(&self, path: &str) -> Result<Bytes, RestError> {
-        self.call(Method::GET, path, Bytes::new()).await
+        self.ask(Method::GET, path, &[], Bytes::new()).await
     }
 
     /// POSTs JSON and reads JSON.
@@ -96,7 +113,7 @@ impl Rest {
         path: &str,
         body: &Value,
     ) -> Result<T, RestError> {
-        let answer = self.call(Method::POST, path, Bytes::from(body.to_string())).await?;
+        let answer = self.ask(Method::POST, path, &[], Bytes::from(body.to_string())).await?;
         self.parse(Method::POST, path, &answer)
     }
 
@@ -105,8 +122,13 @@ impl Rest {
     /// # Errors
     /// [`RestError`].
     pub async fn create_model(&self, name: &str, artifact: &Artifact) -> Result<Value, RestError> {
-        let body = json!({"name": name, "artifact": STANDARD.encode(artifact.encode())});
-        self.post("/v1/models", &body).await
+        self.post("/v1/models", &Self::new_model(name, artifact)).await
+    }
+
+    /// What is POSTed to `/v1/models` to make a model of an artifact.
+    #[must_use]
+    pub fn new_model(name: &str, artifact: &Artifact) -> Value {
+        json!({"name": name, "artifact": STANDARD.encode(artifact.encode())})
     }
 
     fn parse<T: DeserializeOwned>(
@@ -123,29 +145,96 @@ impl Rest {
         })
     }
 
-    async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, RestError> {
+    /// Asks with headers of one's own, and reads the answer whole.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Bytes, RestError> {
         let uri = format!("{}{path}", self.base);
-        let unreachable =
-            |why: String| RestError::Unreachable { method: method.clone(), uri: uri.clone(), why };
+        self.read(&method, &uri, self.send(&method, &uri, headers, body).await?).await
+    }
+
+    /// GETs an answer that goes on, and returns it as it comes.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub async fn stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<RestStream, RestError> {
+        let uri = format!("{}{path}", self.base);
+        let response = self.send(&Method::GET, &uri, headers, Bytes::new()).await?;
+        if !response.status().is_success() {
+            self.read(&Method::GET, &uri, response).await?;
+            let why = "an answer that is no success was read as one".to_owned();
+            return Err(RestError::Answer { method: Method::GET, uri, why });
+        }
+        Ok(RestStream { uri, body: response.into_body() })
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response<Body>, RestError> {
+        let unreachable = |why: String| RestError::Unreachable {
+            method: method.clone(),
+            uri: uri.to_owned(),
+            why,
+            connected: false,
+        };
         let target: Uri =
             uri.parse().map_err(|error: http::uri::InvalidUri| unreachable(error.to_string()))?;
         let request = Request::builder()
             .method(method.clone())
             .uri(target)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| unreachable(error.to_string()))?;
-        let response =
-            self.client.request(request).await.map_err(|error| unreachable(chain(&error)))?;
+            .header(header::CONTENT_TYPE, "application/json");
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request =
+            request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
+        let answer =
+            self.client.request(request).await.map_err(|error| RestError::Unreachable {
+                method: method.clone(),
+                uri: uri.to_owned(),
+                why: chain(&error),
+                connected: !error.is_connect(),
+            })?;
+        Ok(answer.map(|body| body.map_err(|error| chain(&error)).boxed()))
+    }
+
+    async fn read(
+        &self,
+        method: &Method,
+        uri: &str,
+        response: Response<Body>,
+    ) -> Result<Bytes, RestError> {
         let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after_s =
+            retry_after.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(
             |error| match error.downcast_ref::<LengthLimitError>() {
                 Some(_) => RestError::Answer {
                     method: method.clone(),
-                    uri: uri.clone(),
+                    uri: uri.to_owned(),
                     why: format!("it is longer than {ANSWER_BYTES_MAX} bytes"),
                 },
-                None => unreachable(error.to_string()),
+                None => RestError::Unreachable {
+                    method: method.clone(),
+                    uri: uri.to_owned(),
+                    why: error.to_string(),
+                    connected: true,
+                },
             },
         )?;
         let body = body.to_bytes();
@@ -155,7 +244,38 @@ impl Rest {
         let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
         let text =
             |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or("unknown").to_owned();
-        Err(RestError::Refused { method, uri, status, code: text("code"), detail: text("detail") })
+        Err(RestError::Refused {
+            method: method.clone(),
+            uri: uri.to_owned(),
+            status,
+            code: text("code"),
+            detail: text("detail"),
+            problem,
+            retry_after_s,
+        })
+    }
+}
+
+impl RestStream {
+    /// What came next; none at the end.
+    ///
+    /// # Errors
+    /// [`RestError::Unreachable`] when it broke off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, RestError> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Some(Err(why)) => {
+                    let (method, uri) = (Method::GET, self.uri.clone());
+                    return Err(RestError::Unreachable { method, uri, why, connected: true });
+                }
+            }
+        }
     }
 }
 

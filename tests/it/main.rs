@@ -6,6 +6,8 @@
 mod audit;
 mod bad_input;
 mod care;
+mod cli;
+mod cli_help;
 mod crash;
 mod demo;
 mod full;

@@ -45,7 +45,14 @@ async fn a_hangup_reloads_what_can_change_and_names_the_rest() {
     let file = dir.path().join("muster.toml");
     let write = |text: &str| std::fs::write(&file, text).unwrap();
     write("[log]\nlevel = \"warn\"\nformat = \"json\"\n[limits]\nidle_retry_ms_max = 600000\n");
-    let (serve, mut log) = Serve::start_read(dir.path(), &file).await;
+    let mut command = muster();
+    command.env("MUSTER_CONFIG", &file).env("MUSTER_TICK_SM", "a secret, for all we know");
+    let (serve, mut log) = Serve::start_read(command, dir.path()).await;
+    let line = logged(&mut log, "an unknown variable is set").await;
+    assert_eq!(
+        (&line["variable"], &line["nearest"], line.to_string().contains("secret")),
+        (&"MUSTER_TICK_SM".into(), &"MUSTER_TICK_MS".into(), false)
+    );
     assert!(retry_ms(&serve).await > 1_000);
 
     // That an information is logged is the level's effect.
@@ -83,6 +90,11 @@ async fn a_hangup_reloads_what_can_change_and_names_the_rest() {
     serve.hang_up();
     let line = logged(&mut log, "the configuration was read again").await;
     assert_eq!(line["changes"], 0);
+
+    // A file that is gone is a mistake, not an empty one.
+    std::fs::remove_file(&file).unwrap();
+    serve.hang_up();
+    assert_eq!(logged(&mut log, mistake).await["code"], "config_unreadable");
     serve.stop().await;
 }
 

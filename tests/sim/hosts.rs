@@ -148,6 +148,7 @@ pub(crate) async fn node(shared: Arc<Shared>, index: usize) -> turmoil::Result {
         coordinator: net::coordinator(),
         state: shared.node_dir(index),
         name: Some(node_name(index).parse()?),
+        enrol_token: None,
         labels: BTreeMap::from([("task".to_owned(), "sim".to_owned())]),
         data: DataSpec::Navigation { seed: None, class: None },
     };

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use federation::limits::{LABELS_MAX, LEARNERS_MAX};
-use federation::{Answer, Enrolment, NodeId};
+use federation::limits::{LABELS_MAX, LEARNERS_MAX, TOKEN_BYTES_MAX};
+use federation::{Answer, Enrolment, EnrolmentProof, NodeId};
 
-use super::parse::{Malformed, bytes_32, excerpt, name, within, word};
+use super::parse::{Malformed, bytes_32, digest, digest_bytes, excerpt, name, within, word};
 use super::refusal::{Reply, either};
 use crate::v1;
 use crate::v1::enrol_response::Result as Part;
@@ -14,24 +14,51 @@ use crate::v1::enrol_response::Result as Part;
 impl TryFrom<v1::EnrolRequest> for Enrolment {
     type Error = Malformed;
     fn try_from(message: v1::EnrolRequest) -> Result<Self, Malformed> {
-        let v1::EnrolRequest { public_key, node_id, labels, learners } = message;
+        let v1::EnrolRequest { public_key, node_id, labels, learners, proof } = message;
         Ok(Self {
             public_key: bytes_32("public_key", &public_key)?,
             node: name("node_id", &node_id)?,
             labels: parse_labels(labels)?,
             learners: parse_learners(learners)?,
+            proof: proof.map(EnrolmentProof::try_from).transpose()?,
         })
     }
 }
 
 impl From<Enrolment> for v1::EnrolRequest {
     fn from(enrolment: Enrolment) -> Self {
-        let Enrolment { public_key, node, labels, learners } = enrolment;
+        let Enrolment { public_key, node, labels, learners, proof } = enrolment;
         Self {
             public_key: Bytes::copy_from_slice(&public_key),
             node_id: node.to_string(),
             labels: labels.into_iter().map(|(key, value)| v1::Label { key, value }).collect(),
             learners,
+            proof: proof.map(v1::EnrolProof::from),
+        }
+    }
+}
+
+impl TryFrom<v1::EnrolProof> for EnrolmentProof {
+    type Error = Malformed;
+    fn try_from(message: v1::EnrolProof) -> Result<Self, Malformed> {
+        let v1::EnrolProof { token, credential_digest, signature } = message;
+        // Which token it is, the coordinator says; its text is a secret and stands in no error.
+        within("proof.token", token.len(), 1..=TOKEN_BYTES_MAX)?;
+        let signature = <[u8; 64]>::try_from(&signature[..]).map_err(|_| {
+            Malformed::new("proof.signature", "64 bytes", format!("{} bytes", signature.len()))
+        })?;
+        let credential = digest("proof.credential_digest", &credential_digest)?;
+        Ok(Self { token, credential, signature })
+    }
+}
+
+impl From<EnrolmentProof> for v1::EnrolProof {
+    fn from(proof: EnrolmentProof) -> Self {
+        let EnrolmentProof { token, credential, signature } = proof;
+        Self {
+            token,
+            credential_digest: digest_bytes(credential),
+            signature: Bytes::copy_from_slice(&signature),
         }
     }
 }

@@ -57,6 +57,23 @@ pub struct EnrolRequest {
     /// `-`, `/`, beginning with a letter or a digit.
     #[prost(string, repeated, tag = "4")]
     pub learners: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What lets a new node in where the coordinator wants tokens. A node that shows its credential needs none.
+    #[prost(message, optional, tag = "5")]
+    pub proof: ::core::option::Option<EnrolProof>,
+}
+/// What lets a new node in: an enrolment token, and the proof that the public key is the sender's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrolProof {
+    /// The enrolment token, as it was given out: 1 to 191 bytes.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// SHA-256 of the secret of the credential that the node will show: 32 random bytes of its own.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub credential_digest: ::prost::bytes::Bytes,
+    /// The Ed25519 signature, 64 bytes, of: `muster enrolment 1` and a zero byte, the public key, the number in the token
+    /// as 8 bytes (big-endian), credential_digest, node_id.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub signature: ::prost::bytes::Bytes,
 }
 /// The answer to EnrolRequest.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -73,7 +90,9 @@ pub mod enrol_response {
         /// It is known now, or was already.
         #[prost(message, tag = "1")]
         Enrolled(super::Enrolled),
-        /// `name_taken`: another key holds the name.
+        /// `name_taken`: another key holds the name. `enrolment_token_missing`, `enrolment_token_unknown`,
+        /// `enrolment_token_expired`, `enrolment_token_exhausted`, `enrolment_token_revoked`, `enrolment_proof_invalid`,
+        /// `labels_too_many`, `node_revoked`.
         #[prost(message, tag = "2")]
         Refused(super::Refusal),
     }
@@ -151,7 +170,7 @@ pub mod wait_order_response {
         /// Nothing to do now.
         #[prost(message, tag = "2")]
         Idle(super::Idle),
-        /// `unknown_node`: enrol first.
+        /// `unknown_node`: enrol first. `node_revoked`: never ask again.
         #[prost(message, tag = "3")]
         Refused(super::Refusal),
     }

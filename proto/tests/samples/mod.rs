@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use federation::{
-    Candidate, Digest, Enrolment, Evaluation, LocalWork, Metrics, NodeId, NodeStatus, Receipt,
-    RoundRef, RunId, TrainOrder, VersionNumber,
+    Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, LocalWork, Metrics, NodeId,
+    NodeStatus, Receipt, RoundRef, RunId, TrainOrder, VersionNumber,
 };
 use proto::convert::{FetchVersion, VersionHeader, WaitOrder};
 
@@ -39,7 +39,15 @@ pub(crate) fn enrolment() -> Enrolment {
         node: node(),
         labels: [("site", "ams"), ("lane", "3")].map(label).into(),
         learners: ["reckon/1", "other/2"].map(str::to_owned).into(),
+        proof: None,
     }
+}
+
+pub(crate) fn enrolment_proof() -> EnrolmentProof {
+    let mut signature = [0; 64];
+    signature.iter_mut().zip(0x60..).for_each(|(byte, value)| *byte = value);
+    let token = format!("mse_7_{}", "ab".repeat(32));
+    EnrolmentProof { token, credential: Digest(ascending(0x40)), signature }
 }
 
 pub(crate) fn wait_order() -> WaitOrder {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use federation::limits::LABELS_MAX;
+use federation::secret::{Kind, Secret};
 use federation::{ModelName, NodeId};
 
 use crate::data_spec::DataSpec;
@@ -30,6 +31,18 @@ pub struct Args {
     /// The node's name, unique in the fleet [default: derived from its public key]
     #[arg(long, env = "MUSTER_NAME", value_name = "NAME")]
     pub name: Option<String>,
+    /// The token that lets a new node in, where the coordinator wants one; of no use afterwards.
+    #[arg(
+        long,
+        env = "MUSTER_ENROL_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        conflicts_with = "enrol_token_file"
+    )]
+    pub enrol_token: Option<String>,
+    /// A file with that token: what is in an argument, others on the machine can see.
+    #[arg(long, env = "MUSTER_ENROL_TOKEN_FILE", value_name = "FILE")]
+    pub enrol_token_file: Option<PathBuf>,
     /// A label by which runs select the node; may be repeated.
     #[arg(long = "label", env = "MUSTER_LABELS", value_name = "KEY=VALUE", value_delimiter = ',')]
     pub labels: Vec<String>,
@@ -84,6 +97,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// The node's name; `None` for the one derived from its key.
     pub name: Option<NodeId>,
+    /// The token that lets it in.
+    pub enrol_token: Option<EnrolToken>,
     /// The node's labels.
     pub labels: BTreeMap<String, String>,
     /// What it learns from.
@@ -92,11 +107,50 @@ pub struct Settings {
     pub status_file: Option<PathBuf>,
 }
 
+/// An enrolment token. Its secret stands in no log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EnrolToken {
+    text: String,
+    id: u64,
+}
+
+impl EnrolToken {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it, and does not repeat it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        match Secret::read(Kind::EnrolmentToken, text) {
+            Some((id, _)) => Ok(Self { text: text.to_owned(), id }),
+            None => Err("not an enrolment token: mse_NUMBER_ and 64 hexadecimal digits".to_owned()),
+        }
+    }
+
+    /// As it was given out.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl fmt::Debug for EnrolToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnrolToken").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// One thing that is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// A stable code: `coordinator_invalid`, `coordinator_insecure`, `name_invalid`, `label_invalid`,
-    /// `label_repeated`, `labels_too_many`, `data_invalid`, `log_invalid`.
+    /// A stable code: `coordinator_invalid`, `coordinator_insecure`, `name_invalid`, `enrol_token_invalid`,
+    /// `enrol_token_unreadable`, `label_invalid`, `label_repeated`, `labels_too_many`, `data_invalid`, `log_invalid`.
     pub code: &'static str,
     /// The flag.
     pub flag: &'static str,
@@ -140,6 +194,13 @@ impl Args {
                 None
             }
         };
+        let enrol_token = match self.enrol_token() {
+            Ok(token) => token,
+            Err((code, flag, message)) => {
+                wrong(code, flag, message);
+                None
+            }
+        };
         let mut labels = BTreeMap::new();
         for label in &self.labels {
             match parse_label(label) {
@@ -170,12 +231,31 @@ impl Args {
                 coordinator,
                 state: self.state.clone(),
                 name,
+                enrol_token,
                 labels,
                 data,
                 status_file: self.status_file.clone(),
             }),
             _ => Err(AgentError::Config(problems)),
         }
+    }
+}
+
+impl Args {
+    fn enrol_token(&self) -> Result<Option<EnrolToken>, (&'static str, &'static str, String)> {
+        let (flag, text) = match (&self.enrol_token, &self.enrol_token_file) {
+            (None, None) => return Ok(None),
+            (Some(text), _) => ("--enrol-token", text.clone()),
+            (None, Some(file)) => {
+                let flag = "--enrol-token-file";
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    ("enrol_token_unreadable", flag, format!("{}: {error}", file.display()))
+                })?;
+                (flag, text)
+            }
+        };
+        let token = EnrolToken::parse(&text);
+        token.map(Some).map_err(|message| ("enrol_token_invalid", flag, message))
     }
 }
 
@@ -220,6 +300,24 @@ mod tests {
         assert_eq!(settings.state, PathBuf::from("muster-node"));
         assert_eq!((settings.name, settings.labels.len()), (None, 0));
         assert_eq!(settings.data, DataSpec::Navigation { seed: None, class: None });
+    }
+
+    #[test]
+    fn an_enrolment_token_comes_from_a_flag_or_a_file_and_is_never_shown() {
+        let text = format!("mse_7_{}", "ab".repeat(32));
+        let given = settings(&["--enrol-token", &text]).unwrap().enrol_token.unwrap();
+        assert_eq!((given.text(), given.id()), (text.as_str(), 7));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, format!("{text}\n")).unwrap();
+        let file = file.to_str().unwrap();
+        assert_eq!(settings(&["--enrol-token-file", file]).unwrap().enrol_token, Some(given));
+        assert_eq!(codes(&["--enrol-token", "mse_7_secret"]), ["enrol_token_invalid"]);
+        assert_eq!(codes(&["--enrol-token-file", "/nowhere"]), ["enrol_token_unreadable"]);
+        let error = settings(&["--enrol-token", "mse_7_secret"]).unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+        let shown = format!("{:?}", settings(&["--enrol-token", &text]).unwrap());
+        assert!(!shown.contains("abab"), "{shown}");
     }
 
     #[test]

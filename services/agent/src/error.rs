@@ -45,6 +45,15 @@ pub enum AgentError {
         /// How many bytes it has.
         bytes: usize,
     },
+    /// The credential file is not one. A node is let in by it, so that it is never replaced silently.
+    #[error(
+        "credential {}: not one; restore the file, or remove it and start with --enrol-token",
+        path.display()
+    )]
+    Credential {
+        /// The file.
+        path: PathBuf,
+    },
     /// The journal was written by another release.
     #[error("journal {}: written in a format this release does not know; run the release that wrote it, or remove it", path.display())]
     JournalFormat {
@@ -69,6 +78,26 @@ pub enum AgentError {
         /// The coordinator's sentence.
         message: String,
     },
+    /// The coordinator wants to know who the node is, and the node has nothing that holds.
+    #[error(
+        "the coordinator does not let the node `{node}` in: {message} ({code}); ask whoever runs the coordinator for an enrolment token and start with --enrol-token"
+    )]
+    NotLetIn {
+        /// The node's name.
+        node: String,
+        /// The coordinator's code.
+        code: String,
+        /// The coordinator's sentence.
+        message: String,
+    },
+    /// The node was revoked.
+    #[error(
+        "the node `{node}` was revoked: the coordinator answers it nothing any more; to go on as a new node, start with another --state and an enrolment token"
+    )]
+    Revoked {
+        /// The node's name.
+        node: String,
+    },
     /// The process could not be set up.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
@@ -84,9 +113,12 @@ impl AgentError {
             Self::StateDir { .. } => "state_dir_unusable",
             Self::StateDirInUse { .. } => "state_dir_in_use",
             Self::Identity { .. } => "identity_corrupt",
+            Self::Credential { .. } => "credential_corrupt",
             Self::JournalFormat { .. } => "journal_format_unknown",
             Self::File { .. } => "state_file_unreadable",
             Self::Refused { .. } => "enrolment_refused",
+            Self::NotLetIn { .. } => "enrolment_token_needed",
+            Self::Revoked { .. } => "node_revoked",
             Self::Start(_) => "start_failed",
         }
     }
@@ -99,9 +131,10 @@ impl AgentError {
             Self::StateDir { .. }
             | Self::StateDirInUse { .. }
             | Self::Identity { .. }
+            | Self::Credential { .. }
             | Self::JournalFormat { .. }
             | Self::File { .. } => 3,
-            Self::Refused { .. } => 4,
+            Self::Refused { .. } | Self::NotLetIn { .. } | Self::Revoked { .. } => 4,
             Self::Start(_) => 1,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 
-use ed25519_dalek::{SecretKey, SigningKey};
+use ed25519_dalek::{SecretKey, Signer as _, SigningKey};
 use federation::{Digest, Entropy, NodeId};
 
 use crate::error::AgentError;
@@ -49,6 +49,12 @@ impl Identity {
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
         self.key.verifying_key().to_bytes()
+    }
+
+    /// The signature of `statement`.
+    #[must_use]
+    pub fn sign(&self, statement: &[u8]) -> [u8; 64] {
+        self.key.sign(statement).to_bytes()
     }
 
     /// A number that belongs to the public key: seeds what must differ between nodes but is no secret.

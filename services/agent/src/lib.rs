@@ -1,7 +1,7 @@
 //! The agent on the device: it asks for work, learns, and pushes what it learned until that counts.
 //!
 //! Reading order: [`config`] (what can be set), [`node`] (the steps, and what survives a crash), [`journal`] with
-//! [`residual`] (what a node must not forget), [`cache`] and [`identity`] (what else is on disk), [`status`] (how the device is doing), [`learner`] with
+//! [`residual`] (what a node must not forget), [`cache`], [`identity`] and [`credential`] (what else is on disk), [`status`] (how the device is doing), [`learner`] with
 //! [`data`] and [`train`] (an order becomes an update, the same one every time), [`compute`] (where that runs), [`uplink`]
 //! (the calls, and what is tried again), [`run()`] (the process).
 //!
@@ -10,12 +10,13 @@
 //! receipt or a refusal. Memory is bounded by the model and by [`limits`]; there is no database.
 //!
 //! What it does not do: no transport types outside `uplink`, no clock but tokio's timers, no randomness but one
-//! `Entropy` for the key and seeds for the rest. The coordinator must not import it.
+//! `Entropy` for the key and the credential, and seeds for the rest. The coordinator must not import it.
 
 pub mod backoff;
 pub mod cache;
 pub mod compute;
 pub mod config;
+pub mod credential;
 pub mod data;
 pub mod data_spec;
 pub mod entropy;

@@ -18,8 +18,10 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use federation::secret::enrolment_statement;
 use federation::{
-    Artifact, Enrolment, Entropy, NodeId, RefusalCode, RoundRef, Settled, TrainOrder,
+    Artifact, Enrolment, EnrolmentProof, Entropy, NodeId, RefusalCode, RoundRef, Settled,
+    TrainOrder,
 };
 use tracing::{debug, error, info, warn};
 
@@ -27,6 +29,7 @@ use crate::backoff::Backoff;
 use crate::cache::Cache;
 use crate::compute::{Compute, Placement, StandIn};
 use crate::config::Settings;
+use crate::credential::Credential;
 use crate::data::Source;
 use crate::error::AgentError;
 use crate::files::StateDir;
@@ -36,7 +39,7 @@ use crate::learner::{self, LEARNER};
 use crate::limits::{DAMAGED_TRIES_MAX, IDLE_MS_MAX, IDLE_MS_MIN, ORDER_WAIT_MS};
 use crate::status::Reporter;
 use crate::train::Evaluated;
-use crate::uplink::{Asked, Order, Refused, Retry, Uplink, UplinkError};
+use crate::uplink::{Asked, Order, Refused, Retry, UNAUTHENTICATED, Uplink, UplinkError};
 
 /// What a step asks of whoever drives the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Node {
     enrolment: Enrolment,
+    /// What the node shows, where the coordinator wants to know who it is.
+    credential: Option<Credential>,
     /// The name the coordinator knows it by.
     id: NodeId,
     uplink: Uplink,
@@ -83,6 +88,8 @@ enum Phase {
     Evaluate(Task),
     Report(Task, Evaluated, u32),
     Train(Task),
+    /// It was revoked: there is nothing more to do.
+    End,
 }
 
 /// An order with the version it starts from.
@@ -100,7 +107,7 @@ impl Node {
     /// [`AgentError`]: a directory in use, a damaged identity, data that cannot be used, and the like.
     pub fn open(
         settings: &Settings,
-        uplink: Uplink,
+        mut uplink: Uplink,
         entropy: &dyn Entropy,
         placement: Placement,
     ) -> Result<Self, AgentError> {
@@ -108,6 +115,22 @@ impl Node {
         let unusable = |source| AgentError::StateDir { path: settings.state.clone(), source };
         let identity = Identity::open(&state, entropy)?;
         let id = settings.name.clone().unwrap_or_else(|| identity.name());
+        let mut credential = Credential::open(&state)?;
+        let mut proof = None;
+        if let Some(token) = &settings.enrol_token {
+            let credential = match &mut credential {
+                Some(known) => known,
+                none => none.insert(Credential::make(&state, &id, entropy)?),
+            };
+            let digest = credential.digest();
+            let key = identity.public_key();
+            let signature = identity.sign(&enrolment_statement(&key, &id, token.id(), &digest));
+            let token = token.text().to_owned();
+            proof = Some(EnrolmentProof { token, credential: digest, signature });
+        }
+        if let Some(credential) = &credential {
+            uplink.show(credential);
+        }
         let source = Source::open(&settings.data, identity.number())?;
         let file = settings.status_file.clone();
         let reporter = Reporter::new(source.samples(), learner::capacity(), file);
@@ -117,7 +140,9 @@ impl Node {
                 node: id.clone(),
                 labels: settings.labels.clone(),
                 learners: vec![LEARNER.to_owned()],
+                proof,
             },
+            credential,
             id,
             uplink,
             journal: Journal::open(state.path())?,
@@ -150,7 +175,8 @@ impl Node {
     /// Does the next thing. May be cancelled at any point and called again.
     ///
     /// # Errors
-    /// `enrolment_refused`: the coordinator will not have this node. Everything else is tried again.
+    /// `enrolment_refused`, `enrolment_token_needed`, `node_revoked`: the coordinator will not have this node. Everything
+    /// else is tried again.
     pub async fn step(&mut self) -> Result<Progress, AgentError> {
         match std::mem::take(&mut self.phase) {
             Phase::Enrol => self.enrol().await,
@@ -160,6 +186,10 @@ impl Node {
             Phase::Evaluate(task) => Ok(self.evaluate(task).await),
             Phase::Report(task, evaluated, tries) => Ok(self.report(task, evaluated, tries).await),
             Phase::Train(task) => Ok(self.train(task).await),
+            Phase::End => {
+                self.phase = Phase::End;
+                Err(AgentError::Revoked { node: self.id.to_string() })
+            }
         }
     }
 
@@ -170,12 +200,34 @@ impl Node {
                 if id != self.enrolment.node {
                     warn!(node.wanted = %self.enrolment.node, node.id = %id, "the coordinator knows this node's key under its earlier name");
                 }
+                if let Some(credential) = &mut self.credential {
+                    if let Err(error) = credential.rename(&id) {
+                        self.phase = Phase::Enrol;
+                        return Ok(self.unwritten(&error));
+                    }
+                    self.uplink.show(credential);
+                }
                 info!(node.id = %id, "enrolled");
                 self.id = id;
                 Ok(Progress::Working)
             }
-            Ok(Err(Refused { code, message, .. })) => {
-                Err(AgentError::Refused { node: self.enrolment.node.to_string(), code, message })
+            Ok(Err(refused)) if refused.known() == Some(RefusalCode::NodeRevoked) => {
+                Ok(self.turned_away(&refused))
+            }
+            Ok(Err(refused)) => {
+                let known = refused.known();
+                let Refused { code, message, .. } = refused;
+                let node = self.enrolment.node.to_string();
+                Err(match known {
+                    Some(
+                        RefusalCode::EnrolmentTokenMissing
+                        | RefusalCode::EnrolmentTokenUnknown
+                        | RefusalCode::EnrolmentTokenExpired
+                        | RefusalCode::EnrolmentTokenExhausted
+                        | RefusalCode::EnrolmentTokenRevoked,
+                    ) => AgentError::NotLetIn { node, code, message },
+                    _ => AgentError::Refused { node, code, message },
+                })
             }
             Err(error) => {
                 self.phase = Phase::Enrol;
@@ -252,7 +304,9 @@ impl Node {
                 Progress::Working
             }
             Ok(Err(refused)) => match refused.known() {
-                Some(RefusalCode::UnknownNode) => self.turned_away(&refused),
+                Some(RefusalCode::UnknownNode | RefusalCode::NodeRevoked) => {
+                    self.turned_away(&refused)
+                }
                 Some(
                     RefusalCode::PayloadTruncated
                     | RefusalCode::PayloadTooLong
@@ -294,11 +348,16 @@ impl Node {
 
     /// Something other than an update was refused.
     fn turned_away(&mut self, refused: &Refused) -> Progress {
-        if refused.known() == Some(RefusalCode::UnknownNode) {
-            info!("the coordinator does not know this node; it enrols again");
-            self.phase = Phase::Enrol;
-        } else {
-            warn!(code = refused.code, detail = refused.message, "the coordinator refuses");
+        match refused.known() {
+            Some(RefusalCode::UnknownNode) => {
+                info!("the coordinator does not know this node; it enrols again");
+                self.phase = Phase::Enrol;
+            }
+            Some(RefusalCode::NodeRevoked) => {
+                self.phase = Phase::End;
+                return Progress::Working;
+            }
+            _ => warn!(code = refused.code, detail = refused.message, "the coordinator refuses"),
         }
         Progress::Waiting(self.backoff.failed())
     }
@@ -311,6 +370,11 @@ impl Node {
             warn!(%error, code = error.code, "no answer from the coordinator; the node keeps trying");
         }
         self.failing = true;
+        if error.code == UNAUTHENTICATED {
+            // The coordinator wants to know who this is: its refusal of an enrolment says what is missing.
+            self.phase = Phase::Enrol;
+            return Progress::Waiting(self.backoff.failed());
+        }
         Progress::Waiting(match error.retry {
             Retry::Soon => self.backoff.failed(),
             Retry::After(ms) => self.backoff.asked(ms.clamp(IDLE_MS_MIN, IDLE_MS_MAX)),

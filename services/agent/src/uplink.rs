@@ -19,10 +19,12 @@ use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use thiserror::Error;
 use tokio::time::timeout;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Code, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
+use crate::credential::Credential;
 use crate::limits::{CALL_MS_MAX, CONNECT_MS_MAX, TRANSFER_MS_MAX};
 
 pub use proto::convert::{Order, RefusalText as Refused, Reply};
@@ -104,6 +106,8 @@ pub struct Asked {
 #[derive(Clone, Debug)]
 pub struct Uplink {
     client: FleetServiceClient<Channel>,
+    /// What every call shows.
+    authorization: Option<MetadataValue<Ascii>>,
 }
 
 impl Uplink {
@@ -129,7 +133,24 @@ impl Uplink {
     pub fn new(channel: Channel) -> Self {
         Self {
             client: FleetServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            authorization: None,
         }
+    }
+
+    /// Shows this credential at every call from now on.
+    pub fn show(&mut self, credential: &Credential) {
+        let text = format!("Bearer {}", credential.text());
+        let mut value = MetadataValue::try_from(text).expect("a credential is printable ASCII");
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+    }
+
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        if let Some(value) = &self.authorization {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        request
     }
 
     /// Presents the node.
@@ -138,7 +159,7 @@ impl Uplink {
     /// [`UplinkError`] when there is no answer.
     pub async fn enrol(&self, enrolment: &Enrolment) -> Result<Reply<NodeId>, UplinkError> {
         let call = Call { name: "enrol", ms: CALL_MS_MAX };
-        let request = v1::EnrolRequest::from(enrolment.clone());
+        let request = self.request(v1::EnrolRequest::from(enrolment.clone()));
         call.parse(call.made(self.client.clone().enrol(request)).await?)
     }
 
@@ -155,7 +176,7 @@ impl Uplink {
     ) -> Result<Reply<Asked>, UplinkError> {
         let call = Call { name: "wait for an order", ms: CALL_MS_MAX + u64::from(wait_ms) };
         let request = WaitOrder { node: node.clone(), wait_ms, awaiting, status: Some(status) };
-        let request = v1::WaitOrderRequest::from(request);
+        let request = self.request(v1::WaitOrderRequest::from(request));
         let message = call.made(self.client.clone().wait_order(request)).await?;
         let (reply, awaited): (Reply<Order>, Option<Settled>) = call.parse(message)?;
         Ok(reply.map(|order| Asked { order, awaited }))
@@ -171,7 +192,8 @@ impl Uplink {
         digest: Digest,
     ) -> Result<Reply<Vec<u8>>, UplinkError> {
         let call = Call { name: "fetch a version", ms: TRANSFER_MS_MAX };
-        let request = v1::FetchVersionRequest::from(FetchVersion { node: node.clone(), digest });
+        let message = FetchVersion { node: node.clone(), digest };
+        let request = self.request(v1::FetchVersionRequest::from(message));
         let mut client = self.client.clone();
         let stream = async {
             let mut parts = client
@@ -236,8 +258,9 @@ impl Uplink {
             UpdatePart::Chunk(payload[from..to].to_vec().into())
         });
         let parts = tokio_stream::iter(header.chain(chunks).map(v1::PushUpdateRequest::from));
+        let request = self.request(parts);
         let reply: Reply<Receipt> =
-            call.parse(call.made(self.client.clone().push_update(parts)).await?)?;
+            call.parse(call.made(self.client.clone().push_update(request)).await?)?;
         match reply {
             Ok(receipt)
                 if (receipt.round, receipt.payload) != (candidate.round, candidate.payload) =>
@@ -257,10 +280,13 @@ impl Uplink {
     /// [`UplinkError`] when there is no answer.
     pub async fn report(&self, evaluation: &Evaluation) -> Result<Reply<()>, UplinkError> {
         let call = Call { name: "report an evaluation", ms: CALL_MS_MAX };
-        let request = v1::ReportEvaluationRequest::from(evaluation.clone());
+        let request = self.request(v1::ReportEvaluationRequest::from(evaluation.clone()));
         call.parse(call.made(self.client.clone().report_evaluation(request)).await?)
     }
 }
+
+/// The code of a call that shows no credential that holds.
+pub const UNAUTHENTICATED: &str = "unauthenticated";
 
 /// What a gRPC error means for trying again, and its stable code.
 #[must_use]
@@ -280,7 +306,7 @@ pub fn retry_of(code: Code) -> (Retry, &'static str) {
         Code::PermissionDenied => (Retry::Later, "permission_denied"),
         Code::FailedPrecondition => (Retry::Later, "failed_precondition"),
         Code::Unimplemented => (Retry::Later, "unimplemented"),
-        Code::Unauthenticated => (Retry::Later, "unauthenticated"),
+        Code::Unauthenticated => (Retry::Later, UNAUTHENTICATED),
         Code::InvalidArgument => (Retry::Never, "invalid_argument"),
         Code::OutOfRange => (Retry::Never, "out_of_range"),
     }

@@ -19,6 +19,7 @@ use federation::limits::RETRY_MS_MAX;
 use federation::pace::Pace;
 use tracing_subscriber::EnvFilter;
 
+use crate::access::Auth;
 use crate::care::retention::Policy;
 use crate::commit::GroupLimits;
 use crate::core::Limits;
@@ -45,6 +46,9 @@ settings! {
 
     /// Let other machines in although connections are not encrypted or anybody may ask
     insecure: bool = false => "tls.insecure", BOOL, Restart;
+
+    /// Whether callers must show who they are: tokens, or none on an address that only this machine reaches
+    auth: Auth = Auth::None => "access.auth", AUTH, Restart;
 
     /// Directory of the database; made if it is not there
     data_dir: PathBuf = "muster-data".into() => "data.dir", DIR, Restart;
@@ -129,20 +133,21 @@ impl Config {
             let expected = "another address than http.listen";
             problems.push(ConfigProblem::invalid("--grpc-listen", expected, self.grpc_listen));
         }
-        let files = [("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
-        for ((flag, file), (other, given)) in [(files[0], files[1]), (files[1], files[0])] {
-            if let (None, Some(given)) = (file, given) {
-                let expected = format!("a file too, beside {other} {}", given.display());
-                problems.push(ConfigProblem::value(TLS_INCOMPLETE, flag, expected, "none"));
-            }
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), None) => Some(("--tls-cert", "beside tls.key", cert)),
+            (None, Some(key)) => Some(("--tls-key", "beside tls.cert", key)),
+            _ => None,
+        };
+        if let Some((flag, expected, file)) = tls {
+            let got = format!("{} alone", file.display());
+            problems.push(ConfigProblem::value(TLS_INCOMPLETE, flag, expected, got));
         }
         if let Err(error) = EnvFilter::try_new(&self.log) {
             let expected = format!("a level or directives ({error})");
             problems.push(ConfigProblem::invalid("--log", expected, &self.log));
         }
         for setting in SETTINGS {
-            let value = setting.value(self).and_then(|value| value.as_integer());
-            if let (Some(range), Some(value)) = (&setting.range, value)
+            if let (Some(range), Some(value)) = (&setting.range, setting.value(self).as_integer())
                 && !u64::try_from(value).is_ok_and(|value| range.contains(&value))
             {
                 let expected = format!("{} to {}", range.start(), range.end());
@@ -157,9 +162,9 @@ impl Config {
         self.tls_cert.is_some() && self.authenticated()
     }
 
-    /// Whether who asks must have a token. Until there are tokens, nobody has one.
+    /// Whether who asks must have a token.
     fn authenticated(&self) -> bool {
-        false
+        self.auth == Auth::Tokens
     }
 
     /// The bounds that the coordinator keeps to.
@@ -183,6 +188,7 @@ impl Config {
                 versions_every: self.retention_versions_every,
             },
             pace: Pace { asks_per_s_max: self.ask_per_s_max, idle_ms: self.idle_retry_ms_max },
+            auth: self.auth,
         }
     }
 }

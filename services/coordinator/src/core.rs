@@ -5,15 +5,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use federation::pace::Pace;
-use federation::{Answer, Clock, Enrolment, Evaluation, NodeId, Refusal, RefusalCode, limits};
+use federation::{Answer, Clock, Entropy, Evaluation, NodeId, Refusal, RefusalCode, limits};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{Access, Auth};
 use crate::care::retention::Policy;
 use crate::commit::{GroupLimits, Queue, Waiting, queue};
 use crate::orders::Board;
 use crate::posted::Posted;
-use crate::presence::Presence;
+use crate::presence::{Heard, Presence};
 use crate::store::{Store, StoreError};
 
 /// Most streams of events at once: each costs a read of the database for each event.
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     /// Whether the last tick could not write.
     pub(crate) failing: AtomicBool,
+    /// Who may come in.
+    pub(crate) access: Access,
     /// Whether there is no room to write.
     pub(crate) full: AtomicBool,
     /// The bounds to keep to, which a reload may move: read at each use.
@@ -59,6 +62,8 @@ pub(crate) struct Limits {
     pub(crate) retention: Policy,
     /// How often the fleet may ask.
     pub(crate) pace: Pace,
+    /// Whether callers must show who they are.
+    pub(crate) auth: Auth,
     /// How often rounds are looked at when nothing calls for it.
     pub(crate) tick: Duration,
     /// Longest that shutdown waits for requests in flight.
@@ -83,6 +88,7 @@ impl Core {
     pub(crate) fn new(
         store: Store,
         clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
         limits: &Limits,
     ) -> (Self, mpsc::Receiver<Waiting>) {
         let (groups, updates) = queue(&limits.groups);
@@ -97,6 +103,7 @@ impl Core {
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
+            access: Access::new(limits.auth, entropy),
             full: AtomicBool::new(false),
             limits: RwLock::new(*limits),
         };
@@ -127,28 +134,24 @@ impl Core {
         }
     }
 
-    /// Notes that a node was heard of, or refuses one that is not enrolled.
+    /// Notes that a node was heard of, or refuses one that is not enrolled or was revoked.
     pub(crate) async fn hear(&self, node: &NodeId) -> Result<Answer<()>, StoreError> {
         tracing::Span::current().record("node.id", node.as_str());
-        if self.presence.touch(node, &*self.clock) {
-            return Ok(Ok(()));
+        let mut heard = self.presence.touch(node, &*self.clock);
+        if heard == Heard::Unknown
+            && let Some(known) = self.store.node(node.clone()).await?
+        {
+            self.presence.admit(known, &*self.clock);
+            heard = self.presence.touch(node, &*self.clock);
         }
-        let Some(known) = self.store.node(node.clone()).await? else {
-            let code = RefusalCode::UnknownNode;
-            return Ok(Err(Refusal::new(code, "node_id", "the name of an enrolled node", node)));
-        };
-        self.presence.admit(known, &*self.clock);
-        Ok(Ok(()))
-    }
-
-    /// Makes a node known and answers with its name.
-    pub(crate) async fn enrol(&self, enrolment: Enrolment) -> Result<Answer<NodeId>, StoreError> {
-        let answer = self.store.enrol(enrolment, self.clock.wall()).await?;
-        Ok(answer.map(|node| {
-            let id = node.id.clone();
-            self.presence.admit(node, &*self.clock);
-            id
-        }))
+        Ok(match heard {
+            Heard::Yes => Ok(()),
+            Heard::Unknown => {
+                let code = RefusalCode::UnknownNode;
+                Err(Refusal::new(code, "node_id", "the name of an enrolled node", node))
+            }
+            Heard::Revoked => Err(revoked(node)),
+        })
     }
 
     /// Notes how well a node finds a version.
@@ -168,4 +171,10 @@ impl Core {
         }
         self.store.record_evaluation(evaluation, self.clock.wall()).await
     }
+}
+
+/// The refusal of a node that was revoked.
+pub(crate) fn revoked(node: &NodeId) -> Refusal {
+    let expected = "a node that was not revoked";
+    Refusal::new(RefusalCode::NodeRevoked, "node_id", expected, node)
 }

@@ -5,6 +5,7 @@
 //! 1. `config`, [`start`](StartError), `server`, `reload`, `shutdown`: how a coordinator comes up, changes and goes
 //!    down; `files`: how many can be connected to it.
 //! 2. `grpc` decodes what a node says; `http` what people say. Both only translate.
+//!    `access` says who may come in, and how often.
 //! 3. `orders` gives a node its work; `presence` knows who is there to be drawn.
 //! 4. `admission` judges an update; `commit` has it counted, in a group. The receipt goes out after the commit.
 //! 5. `store` is the only place with SQL: one writer, `synchronous=FULL`, every transaction named.
@@ -14,6 +15,7 @@
 //! learns and never imports `reckon`; a model is a layout of bounded integers here. It reads no clock but
 //! [`SystemClock`] and no environment but [`Args`]. Only `muster`, `simulator` and tests import it.
 
+pub mod access;
 mod admission;
 pub mod audit;
 pub mod care;
@@ -21,6 +23,7 @@ mod clock;
 mod commit;
 mod config;
 mod core;
+mod entropy;
 pub mod files;
 mod grpc;
 mod http;
@@ -39,14 +42,14 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 
+pub use access::{Auth, Scope};
 pub use clock::SystemClock;
 pub use config::{
     Args, CONFIG_FILE, Config, ConfigError, ConfigProblem, Effect, Loaded, LogFormat, Origin,
     SETTINGS, Setting, Wish, default_file, warn_of_unknown_variables,
 };
+pub use entropy::SystemEntropy;
 pub use reload::Reloader;
-pub use server::{
-    Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError, Tuning,
-};
+pub use server::{Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};

@@ -14,7 +14,7 @@ use federation::{
 };
 use tokio::time::{Instant, sleep_until};
 
-use crate::core::Core;
+use crate::core::{Core, revoked};
 use crate::members::Members;
 use crate::store::{RoundKey, StoreError};
 
@@ -124,6 +124,10 @@ impl Core {
         let mut board = self.board.subscribe();
         let order = loop {
             let posted = board.read();
+            // Whoever revokes a node posts the board again.
+            if self.presence.is_revoked(node) {
+                return Ok(Err(revoked(node)));
+            }
             if let Some(order) = self.find_order(&posted, node).await? {
                 break Some(order);
             }

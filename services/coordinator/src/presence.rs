@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use federation::draw::Standby;
 use federation::pace::Fleet;
-use federation::{Clock, Cohort, NodeId, NodeStatus, Timestamp, eligible, limits};
+use federation::rate::Used;
+use federation::secret::same;
+use federation::{Clock, Cohort, Digest, NodeId, NodeStatus, Timestamp, eligible, limits};
 
 use crate::members::Members;
 use crate::orders::Wanted;
@@ -67,13 +69,44 @@ struct Present {
     unwritten_ms: u16,
     /// Whether it was told to stay away until it is due.
     away: bool,
+    /// Whether it was revoked: nothing is answered to it, and no round draws it.
+    revoked: bool,
     last_turn: u64,
+    /// Digest of the credential it shows, and one more holder for each of its open calls; nothing of a node without.
+    credential: Option<Arc<Digest>>,
+    /// What it has used up of its rate.
+    used: Used,
+}
+
+/// How a node is received that shows a credential.
+#[derive(Debug)]
+pub(crate) enum Entrance {
+    /// It is the node. The call is open until this is dropped.
+    In(Arc<Digest>),
+    /// It is the node, and has as many calls open as it may.
+    Crowded,
+    /// The node has another credential.
+    Wrong,
+    /// Nothing is known about the node.
+    Unknown,
+}
+
+/// What became of a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It is noted.
+    Yes,
+    /// Nothing is known about the node.
+    Unknown,
+    /// The node was revoked.
+    Revoked,
 }
 
 impl Presence {
     /// A node was heard of, and this is what is known about it.
     pub(crate) fn admit(&self, node: Node, clock: &dyn Clock) {
-        let Node { id, labels, learners, seen_ms, turns, public_key: _, enrolled_ms: _ } = node;
+        let Node { id, labels, learners, seen_ms, turns, credential, revoked_ms, .. } = node;
+        let credential = credential.map(Arc::new);
         let mut known = self.lock();
         let Known { nodes, profiles, .. } = &mut *known;
         let profile = share(profiles, Arc::new(Profile { labels, learners }));
@@ -82,6 +115,9 @@ impl Presence {
             Some(present) => {
                 let old = std::mem::replace(&mut present.profile, profile);
                 release(profiles, &old);
+                if present.credential != credential {
+                    present.credential = credential;
+                }
                 present.heard(clock);
             }
             None => {
@@ -94,7 +130,10 @@ impl Presence {
                     turns: count,
                     unwritten_ms: 0,
                     away: false,
+                    revoked: revoked_ms.is_some(),
                     last_turn: last,
+                    credential,
+                    used: Used::default(),
                 };
                 present.heard(clock);
                 nodes.insert(id, present);
@@ -102,12 +141,48 @@ impl Presence {
         }
     }
 
-    /// A node was heard of; false when nothing is known about it yet.
-    pub(crate) fn touch(&self, node: &NodeId, clock: &dyn Clock) -> bool {
+    /// A node was heard of.
+    pub(crate) fn touch(&self, node: &NodeId, clock: &dyn Clock) -> Heard {
+        match self.lock().nodes.get_mut(node) {
+            None => Heard::Unknown,
+            Some(present) if present.revoked => Heard::Revoked,
+            Some(present) => {
+                present.heard(clock);
+                Heard::Yes
+            }
+        }
+    }
+
+    /// Whether a known node is revoked.
+    pub(crate) fn is_revoked(&self, node: &NodeId) -> bool {
+        self.lock().nodes.get(node).is_some_and(|present| present.revoked)
+    }
+
+    /// A node is revoked from now on.
+    pub(crate) fn revoke(&self, node: &NodeId) {
+        if let Some(present) = self.lock().nodes.get_mut(node) {
+            present.revoked = true;
+        }
+    }
+
+    /// A node comes in by the credential of which this is the digest, if fewer than `open_max` of its calls are open.
+    pub(crate) fn enter(&self, node: &NodeId, shown: &Digest, open_max: usize) -> Entrance {
+        let known = self.lock();
+        let Some(present) = known.nodes.get(node) else { return Entrance::Unknown };
+        match &present.credential {
+            Some(stored) if same(stored, shown) => {
+                let open = Arc::strong_count(stored) - 1;
+                if open < open_max { Entrance::In(Arc::clone(stored)) } else { Entrance::Crowded }
+            }
+            _ => Entrance::Wrong,
+        }
+    }
+
+    /// Takes a call of a known node from its rate, or says in how many milliseconds there is one.
+    pub(crate) fn take_turn(&self, node: &NodeId, now_ms: u64) -> Result<(), u64> {
         let mut known = self.lock();
-        let Some(present) = known.nodes.get_mut(node) else { return false };
-        present.heard(clock);
-        true
+        let Some(present) = known.nodes.get_mut(node) else { return Ok(()) };
+        limits::NODE_RATE.take(&mut present.used, now_ms)
     }
 
     /// A known node says how it is.
@@ -253,7 +328,7 @@ impl Present {
     }
 
     fn is_present(&self, now_ms: u64) -> bool {
-        self.due_ms.saturating_add(LATE_MS) >= now_ms
+        !self.revoked && self.due_ms.saturating_add(LATE_MS) >= now_ms
     }
 
     fn is_near(&self, now_ms: u64) -> bool {
@@ -281,7 +356,8 @@ impl<'a> Wish<'a> {
             let Profile { labels, learners } = &*node.profile;
             learners.iter().any(|known| known == learner) && cohort.selector.matches(labels)
         };
-        *judged.entry(Arc::as_ptr(&node.profile)).or_insert_with(judge)
+        !node.revoked
+            && *judged.entry(Arc::as_ptr(&node.profile)).or_insert_with(judge)
             && eligible(&cohort.eligible, node.status.as_deref().unwrap_or(silent))
     }
 }

@@ -2,24 +2,19 @@
 
 use std::convert::Infallible;
 
-use crate::config::{Args, Config, ConfigError, Effect, SETTINGS};
-use crate::server::{Certificates, Tuning};
+use crate::config::{Args, Config, ConfigError, Effect, Loaded, SETTINGS};
+use crate::server::{Certificates, Running, Tuning};
 use crate::shutdown::Hangups;
 use crate::telemetry::LogFilter;
 
 /// Everything that a reload touches.
 #[derive(Debug)]
 pub struct Reloader {
-    /// What the command line and the environment said at the start, and which file to read.
-    pub args: Args,
-    /// The configuration in use.
-    pub config: Config,
-    /// The coordinator.
-    pub tuning: Tuning,
-    /// The log.
-    pub log: LogFilter,
-    /// The certificate of the doors, with TLS.
-    pub certificates: Option<Certificates>,
+    args: Args,
+    config: Config,
+    tuning: Tuning,
+    log: LogFilter,
+    certificates: Option<Certificates>,
 }
 
 /// A setting whose value is another in the file now.
@@ -32,6 +27,18 @@ struct Change {
 }
 
 impl Reloader {
+    /// A reloader of what was loaded from `args`, for a coordinator that runs by it.
+    #[must_use]
+    pub fn new(args: Args, loaded: Loaded, running: &Running, log: LogFilter) -> Self {
+        // A file that was there must be there again: without it, all it says would fall back to the default.
+        let args = match loaded.file {
+            Some(file) => args.with_file(file),
+            None => args,
+        };
+        let (tuning, certificates) = (running.tuning(), running.certificates());
+        Self { args, config: loaded.config, tuning, log, certificates }
+    }
+
     /// Reloads at every SIGHUP. Does not end.
     pub async fn run(mut self, mut hangups: Hangups) -> Infallible {
         loop {
@@ -79,22 +86,19 @@ impl Reloader {
     }
 }
 
-/// Takes over from `new` what can change at once, and tells all that differs.
-fn adopt(config: &mut Config, new: &Config) -> Vec<Change> {
+/// Takes over from `other` what can change at once, and tells all that differs.
+fn adopt(config: &mut Config, other: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
     for setting in SETTINGS {
-        let (old, new_value) = (setting.value(config), setting.value(new));
-        if old == new_value {
+        let (old, new) = (setting.value(config), setting.value(other));
+        if old == new {
             continue;
         }
         if setting.effect == Effect::Reload {
-            (setting.copy)(config, new);
+            (setting.copy)(config, other);
         }
-        let shown = |value: Option<toml::Value>| {
-            value.map_or_else(|| "not set".to_owned(), |value| value.to_string())
-        };
-        let (key, effect) = (setting.key, setting.effect);
-        changes.push(Change { key, old: shown(old), new: shown(new_value), effect });
+        let (old, new) = (old.to_string(), new.to_string());
+        changes.push(Change { key: setting.key, old, new, effect: setting.effect });
     }
     changes
 }

@@ -163,6 +163,10 @@ impl Rounds {
         let kept = self.core.store.keep_time(served, seen).await;
         self.core.failing.store(kept.is_err(), Ordering::Relaxed);
         kept?;
+        let used = self.core.access.take_used();
+        if !used.is_empty() {
+            self.core.store.note_used(used).await?;
+        }
         self.kept_ms = Some(now_ms);
         Ok(())
     }

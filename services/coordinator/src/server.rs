@@ -23,13 +23,15 @@ use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
+use crate::access::{FirstToken, first_token};
 use crate::care::retention::Housekeeping;
 use crate::commit::{self, Waiting};
 use crate::config::Config;
 use crate::core::{Core, Readiness};
+use crate::entropy::SystemEntropy;
 use crate::rounds::Rounds;
 use crate::start::{self, StartError};
-use crate::store::Sql;
+use crate::store::{Sql, Store};
 use crate::{files, grpc, http};
 
 use self::door::Door;
@@ -61,7 +63,7 @@ pub struct Running {
 
 /// What can be changed of a coordinator that runs.
 #[derive(Clone, Debug)]
-pub struct Tuning(Arc<Core>);
+pub(crate) struct Tuning(Arc<Core>);
 
 /// A part of the coordinator ended by itself, which none should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -99,8 +101,7 @@ impl Coordinator {
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
         let store =
             start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
-        let (core, updates) = Core::new(store.await?, clock, &config.limits());
-        let core = Arc::new(core);
+        let (core, updates) = open(&config, store.await?, clock).await?;
         let seats = files::seats();
         let nodes = Door::new("gRPC", grpc_listener, seats.nodes)
             .encrypted(certificates.as_ref(), Speech::Grpc, &limits)
@@ -119,6 +120,24 @@ impl Coordinator {
         let doors = (http_addr, http, grpc_addr, grpc);
         Ok(run(lock, (core, updates), health, doors, certificates).await)
     }
+}
+
+/// The core over an open store, with the tokens there are; where they are wanted, there is one of an admin.
+async fn open(
+    config: &Config,
+    store: Store,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<Core>, mpsc::Receiver<Waiting>), StartError> {
+    let (core, updates) = Core::new(store, clock, Arc::new(SystemEntropy), &config.limits());
+    if core.access.is_on() {
+        let unwritable = |error| start::unwritable(&config.data_dir, &error);
+        let first = first_token(&core.access, &core.store, &config.data_dir, &*core.clock).await;
+        if let FirstToken::In(file) = first.map_err(unwritable)? {
+            tracing::warn!(file = %file.display(), "no admin token holds: a new one is in this file");
+        }
+        core.access.read_tokens(&core.store).await.map_err(unwritable)?;
+    }
+    Ok((Arc::new(core), updates))
 }
 
 /// Puts the parts of a coordinator to work.
@@ -190,8 +209,7 @@ impl Running {
     }
 
     /// What can be changed while it runs.
-    #[must_use]
-    pub fn tuning(&self) -> Tuning {
+    pub(crate) fn tuning(&self) -> Tuning {
         Tuning(Arc::clone(&self.core))
     }
 

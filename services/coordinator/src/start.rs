@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::config::ConfigError;
 use crate::server::TlsError;
-use crate::store::{OpenError, Sql, Store};
+use crate::store::{OpenError, Sql, Store, StoreError};
 
 /// Why a coordinator did not start.
 #[derive(Debug, Error)]
@@ -132,6 +132,11 @@ pub(crate) fn take_data_dir(dir: &Path) -> Result<File, StartError> {
         Err(TryLockError::WouldBlock) => Err(StartError::DataDirInUse { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(unwritable(error)),
     }
+}
+
+/// That something could not be written in the data directory.
+pub(crate) fn unwritable(dir: &Path, error: &StoreError) -> StartError {
+    StartError::DataDirUnwritable { dir: dir.to_owned(), reason: error.to_string() }
 }
 
 /// Listens on `address`, which `flag` gave.

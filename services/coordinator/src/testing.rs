@@ -19,6 +19,7 @@ use crate::admission::Announced;
 use crate::commit::{self, GroupLimits, Uncounted};
 use crate::config::Config;
 use crate::core::{Core, Limits};
+use crate::entropy::SystemEntropy;
 use crate::orders::{Order, Told};
 use crate::rounds::Rounds;
 use crate::store::{
@@ -125,7 +126,8 @@ impl World {
     ) -> Self {
         let file = dir.path().join("coordinator.db");
         let store = Store::open(&file, size_max_mib, &Sql::Awaited).await.unwrap();
-        let (core, updates) = Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, limits);
+        let (core, updates) =
+            Core::new(store, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemEntropy), limits);
         let core = Arc::new(core);
         tokio::spawn(commit::run(Arc::clone(&core), updates, CancellationToken::new()));
         let rounds = Rounds::new(Arc::clone(&core));
@@ -157,7 +159,7 @@ impl World {
     }
 
     pub(crate) async fn enrol(&self, name: &str) -> NodeId {
-        self.core.enrol(enrolment(name)).await.unwrap().unwrap()
+        self.core.enrol(enrolment(name), None).await.unwrap().unwrap()
     }
 
     /// Makes the model `name` if need be, and a run over it.
@@ -291,6 +293,7 @@ pub(crate) fn enrolment(name: &str) -> Enrolment {
         node: name.parse().unwrap(),
         labels: BTreeMap::from([("task".to_owned(), "navigation".to_owned())]),
         learners: vec!["reckon/1".to_owned()],
+        proof: None,
     }
 }
 

@@ -86,6 +86,10 @@ name! {
     /// A named lineage of versions.
     ModelName
 }
+name! {
+    /// What people call a token. It says what it is for; its number is what identifies it.
+    TokenName
+}
 
 /// One federated training job. Numbered from 1 by the coordinator's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

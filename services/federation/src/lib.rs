@@ -22,17 +22,19 @@ mod model;
 mod order;
 pub mod pace;
 mod plan;
+pub mod rate;
 pub mod round;
+pub mod secret;
 mod selector;
 mod strategy;
 
 pub use clock::{Clock, Entropy, Timestamp};
 pub use eligibility::{Eligibility, NodeStatus, eligible};
-pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, VersionNumber};
+pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, TokenName, VersionNumber};
 pub use model::{Artifact, ArtifactError, Layout, LayoutError, Tensor};
 pub use order::{
-    Answer, Candidate, Enrolment, Evaluation, Idle, LocalWork, Metrics, Receipt, Refusal,
-    RefusalCode, Settled, TrainOrder,
+    Answer, Candidate, Enrolment, EnrolmentProof, Evaluation, Idle, LocalWork, Metrics, Receipt,
+    Refusal, RefusalCode, Settled, TrainOrder,
 };
 pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep};
 pub use selector::{Place, Selector, SelectorError};

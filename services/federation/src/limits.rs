@@ -1,6 +1,7 @@
 //! Every limit of the system, once, with its reason.
 
 use crate::aggregate::staleness::UNIT;
+use crate::rate::Rate;
 
 /// Longest node id, model name, label key or value, in bytes. A DNS label's length: fits every path and log line.
 pub const NAME_BYTES_MAX: usize = 63;
@@ -91,6 +92,27 @@ pub const WAIT_MS_MAX: u32 = 60_000;
 pub const RETRY_MS_MAX: u32 = 600_000;
 /// How long contributions and their receipts are kept after the round ended: 30 days.
 pub const RECEIPTS_KEEP_MS: u64 = 30 * 24 * 3_600_000;
+/// How often one node may call: as good as every update it can learn, and a burst for a node that comes back.
+pub const NODE_RATE: Rate = Rate::new(50, 60);
+/// Most calls of one node at once: a question for work, a fetch, a push, and as many that a lost connection left.
+pub const NODE_OPEN_MAX: usize = 8;
+/// How often one API token may be used: a dashboard and a few scripts.
+pub const TOKEN_RATE: Rate = Rate::new(10, 200);
+/// Most requests of one API token at once.
+pub const TOKEN_OPEN_MAX: usize = 64;
+/// How often one address may try a token or a credential that does not hold.
+pub const GUESS_RATE: Rate = Rate::new(5_000, 10);
+/// Addresses that are remembered for it; of more, the one that tried the least is forgotten.
+pub const GUESSERS_MAX: usize = 4_096;
+/// Most API tokens that hold at once: they stand in memory.
+pub const TOKENS_MAX: usize = 10_000;
+/// Most nodes that one enrolment token can be made for.
+pub const ENROLMENT_USES_MAX: u32 = 1_000_000;
+/// Longest text of a token, in bytes: a prefix, a number or a name, and 64 digits.
+pub const TOKEN_BYTES_MAX: usize = 128 + NAME_BYTES_MAX;
+/// Longest time of an enrolment token or an API token, in milliseconds: ten years. Without one a token holds until it
+/// is revoked.
+pub const TOKEN_LIFE_MS_MAX: u64 = 10 * 366 * 24 * 3_600_000;
 
 // The sum of a round is exact, also of an asynchronous one, where a sample of a fresh update weighs UNIT: it fits i64,
 // and even the 53 bits that f64 holds exactly.

@@ -16,6 +16,19 @@ pub struct Enrolment {
     pub labels: BTreeMap<String, String>,
     /// Learner ids it can run, for example `reckon/1`.
     pub learners: Vec<String>,
+    /// What lets it in where nodes need an enrolment token.
+    pub proof: Option<EnrolmentProof>,
+}
+
+/// What lets a new node in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolmentProof {
+    /// The enrolment token, as text.
+    pub token: String,
+    /// Digest of the credential that the node chose and will show at every call.
+    pub credential: Digest,
+    /// The node's signature of the [statement](crate::secret::enrolment_statement).
+    pub signature: [u8; 64],
 }
 
 /// What a node has to do in one round.
@@ -140,6 +153,22 @@ pub enum RefusalCode {
     UnknownNode,
     /// Another node holds the name.
     NameTaken,
+    /// The node was revoked.
+    NodeRevoked,
+    /// A new node needs an enrolment token, and brought none.
+    EnrolmentTokenMissing,
+    /// There is no such enrolment token.
+    EnrolmentTokenUnknown,
+    /// The enrolment token's time is over.
+    EnrolmentTokenExpired,
+    /// The enrolment token let in as many nodes as it may.
+    EnrolmentTokenExhausted,
+    /// The enrolment token was revoked.
+    EnrolmentTokenRevoked,
+    /// The enrolment is not signed by the node's key.
+    EnrolmentProofInvalid,
+    /// The node's labels and those of its enrolment token are too many.
+    LabelsTooMany,
     /// The round does not exist, or its receipts are no longer kept.
     UnknownRound,
     /// The node is not in the round's cohort.
@@ -176,9 +205,17 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::UnknownNode,
         Self::NameTaken,
+        Self::NodeRevoked,
+        Self::EnrolmentTokenMissing,
+        Self::EnrolmentTokenUnknown,
+        Self::EnrolmentTokenExpired,
+        Self::EnrolmentTokenExhausted,
+        Self::EnrolmentTokenRevoked,
+        Self::EnrolmentProofInvalid,
+        Self::LabelsTooMany,
         Self::UnknownRound,
         Self::NotSelected,
         Self::RoundClosed,
@@ -203,6 +240,14 @@ impl RefusalCode {
         match self {
             Self::UnknownNode => "unknown_node",
             Self::NameTaken => "name_taken",
+            Self::NodeRevoked => "node_revoked",
+            Self::EnrolmentTokenMissing => "enrolment_token_missing",
+            Self::EnrolmentTokenUnknown => "enrolment_token_unknown",
+            Self::EnrolmentTokenExpired => "enrolment_token_expired",
+            Self::EnrolmentTokenExhausted => "enrolment_token_exhausted",
+            Self::EnrolmentTokenRevoked => "enrolment_token_revoked",
+            Self::EnrolmentProofInvalid => "enrolment_proof_invalid",
+            Self::LabelsTooMany => "labels_too_many",
             Self::UnknownRound => "unknown_round",
             Self::NotSelected => "not_selected",
             Self::RoundClosed => "round_closed",

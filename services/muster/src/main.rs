@@ -2,9 +2,25 @@
 
 mod audit;
 mod care;
+mod client;
 mod config;
+mod events;
+mod failure;
+mod fleet;
+mod manual;
+mod missing;
 mod model;
+mod near;
 mod print;
+mod profile;
+mod remote;
+mod run;
+mod sse;
+mod table;
+#[cfg(test)]
+mod tests;
+mod token;
+mod when;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,11 +29,12 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use coordinator::care::CareError;
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
+use failure::{EXIT_STATUSES, Failure, status};
 use print::{failure, line, note, try_line};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_long_help = EXIT_STATUSES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,12 +48,23 @@ enum Command {
     Node(agent::Args),
     /// Show a fleet that learns: a coordinator and node processes on this machine, one command, a report
     Demo(simulator::demo::Args),
-    /// Take models to other tools and back
+    /// Train: make runs, follow and direct them
+    #[command(subcommand)]
+    Run(run::Command),
+    /// Look at models and their versions, take them to other tools and back
     #[command(subcommand)]
     Model(model::Command),
+    /// Look at the nodes
+    #[command(subcommand)]
+    Fleet(fleet::Command),
+    /// Follow what happens
+    Events(events::EventsArgs),
     /// Find out what happened, from a coordinator's database file
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make the first token of a coordinator
+    #[command(subcommand)]
+    Token(token::Command),
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
@@ -46,31 +74,40 @@ enum Command {
     Restore(care::RestoreArgs),
     /// Look at a data directory: exit status 0 if all is well, 1 if something should be looked at, 2 if something fails
     Doctor(care::DoctorArgs),
+    /// Name the coordinators that you work with
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Print completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(manual::ManArgs),
 }
-
-/// Exit status when the operating system refuses what every program needs (sysexits.h: EX_OSERR).
-const OS_ERROR: u8 = 71;
-/// Exit status when a part of this program broke off (sysexits.h: EX_SOFTWARE).
-const SOFTWARE: u8 = 70;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => run(serve(args)),
         Command::Node(args) => agent::run(&args),
         Command::Demo(args) => run(demo(args)),
-        Command::Model(command) => run(model(command)),
+        Command::Run(command) => run(told(run::run(command))),
+        Command::Model(command) => run(told(model::run(command))),
+        Command::Fleet(command) => run(told(fleet::run(command))),
+        Command::Events(args) => run(told(events::run(args))),
         Command::Audit(command) => run(audit(command)),
+        Command::Token(command) => run(token(command)),
         Command::Config(command) => config(&command),
         Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
         Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
         Command::Doctor(args) => run(cared(async move || Ok(care::doctor(&args).await))),
+        Command::Profile(command) => ended(profile::run(command)),
+        Command::Completions(args) => ended(manual::completions(&args, Cli::command())),
+        Command::Man(args) => ended(manual::man(&args, Cli::command())),
     }
 }
 
 fn run(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
-        Err(error) => failure("runtime_not_started", &error, OS_ERROR),
+        Err(error) => failure("runtime_not_started", &error, status::OS_ERROR),
     }
 }
 
@@ -91,23 +128,21 @@ async fn serve(args: coordinator::Args) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let config = loaded.config;
-    let log = telemetry::init(&config);
+    let log = telemetry::init(&loaded.config);
     coordinator::warn_of_unknown_variables(&config::variables(&Cli::command()));
     files::raise_limit();
     let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
         Ok(both) => both,
-        Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
+        Err(error) => return failure("signals_not_handled", &error, status::OS_ERROR),
     };
     let clock = Arc::new(SystemClock::new());
-    let running = match Coordinator::start(config.clone(), clock).await {
+    let running = match Coordinator::start(loaded.config.clone(), clock).await {
         Ok(running) => running,
         Err(error) => return failure(error.code(), &error, error.exit_code()),
     };
     line(&format!("REST  {}://{}", running.scheme(), running.http_addr()));
     line(&format!("gRPC  {}://{}", running.scheme(), running.grpc_addr()));
-    let (tuning, certificates) = (running.tuning(), running.certificates());
-    let reloader = Reloader { args, config, tuning, log, certificates };
+    let reloader = Reloader::new(args, loaded, &running, log);
     let ended = tokio::select! {
         biased;
         ended = until_signalled(running, signals) => ended,
@@ -117,7 +152,7 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         Ok(Ended::InOrder) => ExitCode::SUCCESS,
         // The shell's convention for a process that a signal ended. Not a return: nothing is waited for any more.
         Ok(Ended::AtOnce) => std::process::exit(130),
-        Err(error) => failure("part_ended", &error, SOFTWARE),
+        Err(error) => failure("part_ended", &error, status::SOFTWARE),
     }
 }
 
@@ -125,7 +160,7 @@ async fn demo(args: simulator::demo::Args) -> ExitCode {
     telemetry::init(&Config { log: "warn".to_owned(), ..Config::default() });
     let mut signals = match signals() {
         Ok(signals) => signals,
-        Err(error) => return failure("signals_not_handled", &error, OS_ERROR),
+        Err(error) => return failure("signals_not_handled", &error, status::OS_ERROR),
     };
     match simulator::demo::run(&args, line, signals.next()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -133,14 +168,13 @@ async fn demo(args: simulator::demo::Args) -> ExitCode {
     }
 }
 
-async fn model(command: model::Command) -> ExitCode {
-    match model::run(&command).await {
-        Ok(said) => {
-            line(&said);
-            ExitCode::SUCCESS
-        }
-        Err(error) => failure(error.code(), &error, error.exit_code()),
-    }
+/// Says how a command that talks to a coordinator ended.
+async fn told(work: impl Future<Output = Result<u8, Failure>>) -> ExitCode {
+    ended(work.await)
+}
+
+fn ended(result: Result<u8, Failure>) -> ExitCode {
+    result.map_or_else(|failure| print::fail(&failure), ExitCode::from)
 }
 
 fn config(command: &config::Command) -> ExitCode {
@@ -148,6 +182,16 @@ fn config(command: &config::Command) -> ExitCode {
         Ok((said, status)) => {
             line(&said);
             ExitCode::from(status)
+        }
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+async fn token(command: token::Command) -> ExitCode {
+    match token::run(command).await {
+        Ok(said) => {
+            line(&said);
+            ExitCode::SUCCESS
         }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }

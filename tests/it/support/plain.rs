@@ -57,6 +57,7 @@ pub(crate) async fn enrol(client: &mut FleetServiceClient<Channel>, name: &str) 
         node_id: name.to_owned(),
         labels: vec![],
         learners: vec!["reckon/1".to_owned()],
+        proof: None,
     };
     while client.enrol(request.clone()).await.is_err() {
         tokio::time::sleep(PAUSE).await;

@@ -25,6 +25,8 @@ pub(crate) fn free_of_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
+    // Nor has it this machine's profiles.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.kill_on_drop(true).stdin(Stdio::null());
     command
 }
@@ -115,13 +117,12 @@ impl Serve {
         (serve, BufReader::new(log).lines())
     }
 
-    /// Starts a coordinator with a file of settings; its log is to be read as it runs.
+    /// Starts a coordinator whose log is to be read as it runs.
     pub(crate) async fn start_read(
+        mut command: Command,
         data_dir: &Path,
-        config: &Path,
     ) -> (Self, Lines<BufReader<ChildStderr>>) {
-        let mut command = muster();
-        command.env("MUSTER_CONFIG", config).stderr(Stdio::piped());
+        command.stderr(Stdio::piped());
         let mut serve = Self::start_by(command, data_dir, "127.0.0.1:0", "127.0.0.1:0").await;
         let log = serve.child.stderr.take().expect("it is piped");
         (serve, BufReader::new(log).lines())

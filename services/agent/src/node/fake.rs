@@ -6,9 +6,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use ed25519_dalek::{Signature, VerifyingKey};
+use federation::secret::{Kind, Secret, enrolment_statement};
 use federation::{
-    Answer, Artifact, Candidate, Digest, Enrolment, Evaluation, Idle, NodeId, NodeStatus, Receipt,
-    Refusal, RefusalCode, RoundRef, Settled, TrainOrder, admission,
+    Answer, Artifact, Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, Idle, NodeId,
+    NodeStatus, Receipt, Refusal, RefusalCode, RoundRef, Settled, TrainOrder, admission,
 };
 use proto::convert::{FetchVersion, Order, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
@@ -44,6 +46,11 @@ pub(super) struct World {
     /// How many fetches give other bytes.
     pub(super) tamper: u32,
     pub(super) name_taken: bool,
+    /// The enrolment token that new nodes need; none is needed where there is none.
+    pub(super) wants: Option<String>,
+    /// The credentials of the nodes that were let in.
+    pub(super) credentials: BTreeMap<NodeId, Digest>,
+    pub(super) revoked: bool,
 }
 
 impl World {
@@ -62,7 +69,20 @@ impl World {
     }
 
     fn refusal<T>(&self, node: &NodeId) -> Answer<T> {
-        Err(Refusal::new(RefusalCode::UnknownNode, "node_id", "an enrolled node", node))
+        let code = if self.revoked { RefusalCode::NodeRevoked } else { RefusalCode::UnknownNode };
+        Err(Refusal::new(code, "node_id", "an enrolled node", node))
+    }
+
+    /// Whether the node is answered.
+    fn knows(&self, node: &NodeId) -> bool {
+        self.nodes.contains_key(node) && !self.revoked
+    }
+
+    /// Whose credential a call shows, if it is one that holds.
+    fn shown<T>(&self, request: &Request<T>) -> Option<NodeId> {
+        let text = request.metadata().get("authorization")?.to_str().ok()?;
+        let (node, secret) = Secret::read(Kind::Credential, text.strip_prefix("Bearer ")?)?;
+        (self.credentials.get(&node) == Some(&secret.digest())).then_some(node)
     }
 }
 
@@ -135,6 +155,15 @@ struct Fleet {
 }
 
 impl Fleet {
+    /// Refuses a call that shows no credential, where one is wanted.
+    fn let_in<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let world = self.world.lock().unwrap();
+        if world.wants.is_some() && world.shown(request).is_none() {
+            return Err(Status::unauthenticated("who is it?"));
+        }
+        Ok(())
+    }
+
     fn arrived(&self, call: &'static str) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap();
         world.calls.push(call);
@@ -161,13 +190,31 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::EnrolRequest>,
     ) -> Result<Response<v1::EnrolResponse>, Status> {
+        let shown = self.world.lock().unwrap().shown(&request);
         let enrolment = Enrolment::try_from(request.into_inner()).unwrap();
         let answer = {
             let mut world = self.arrived("enrol");
-            if world.name_taken {
+            let let_in = world.wants.is_none()
+                || shown.is_some()
+                || enrolment.proof.as_ref().map(|proof| &proof.token) == world.wants.as_ref();
+            if world.revoked {
+                world.refusal(&enrolment.node)
+            } else if !let_in {
+                let code = RefusalCode::EnrolmentTokenMissing;
+                Err(Refusal::new(code, "proof", "a token", "none"))
+            } else if world.name_taken {
                 Err(Refusal::new(RefusalCode::NameTaken, "node_id", "a free name", &enrolment.node))
             } else {
                 world.nodes.insert(enrolment.node.clone(), enrolment.public_key);
+                if let (None, Some(proof)) = (shown, enrolment.proof) {
+                    let EnrolmentProof { token, credential, signature } = proof;
+                    let (number, _) = Secret::read(Kind::EnrolmentToken, &token).unwrap();
+                    let (key, node) = (enrolment.public_key, enrolment.node.clone());
+                    let statement = enrolment_statement(&key, &node, number, &credential);
+                    let key = VerifyingKey::from_bytes(&key).unwrap();
+                    key.verify_strict(&statement, &Signature::from_bytes(&signature)).unwrap();
+                    world.credentials.insert(node, credential);
+                }
                 Ok(enrolment.node)
             }
         };
@@ -178,6 +225,7 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
+        self.let_in(&request)?;
         let WaitOrder { node, awaiting, status, .. } = request.into_inner().try_into().unwrap();
         let answer = {
             let mut world = self.arrived("wait");
@@ -186,7 +234,7 @@ impl FleetService for Fleet {
                 awaiting.map(|round| world.outcomes.get(&round).copied().unwrap_or(Settled::Open));
             let order =
                 world.order.clone().filter(|order| !world.receipts.contains_key(&order.round));
-            if world.nodes.contains_key(&node) {
+            if world.knows(&node) {
                 (Ok(order.map_or(Order::Idle(Idle { retry_after_ms: 0 }), Order::Train)), awaited)
             } else {
                 (world.refusal(&node), None)
@@ -201,6 +249,7 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::FetchVersionRequest>,
     ) -> Result<Response<Parts>, Status> {
+        self.let_in(&request)?;
         let FetchVersion { digest, .. } = request.into_inner().try_into().unwrap();
         let parts: Vec<Answer<VersionPart>> = {
             let mut world = self.arrived("fetch");
@@ -231,6 +280,7 @@ impl FleetService for Fleet {
         &self,
         request: Request<Streaming<v1::PushUpdateRequest>>,
     ) -> Result<Response<v1::PushUpdateResponse>, Status> {
+        self.let_in(&request)?;
         let mut parts = request.into_inner();
         let (mut header, mut payload) = (None, Vec::new());
         while let Some(part) = parts.message().await? {
@@ -245,7 +295,7 @@ impl FleetService for Fleet {
             if let Some(status) = world.push_errors.pop_front() {
                 return Err(status);
             }
-            if !world.nodes.contains_key(&candidate.node) {
+            if !world.knows(&candidate.node) {
                 world.refusal(&candidate.node)
             } else if let Some(code) = world.push_refusals.pop_front() {
                 Err(Refusal::new(code, "round", "another", "this"))
@@ -277,6 +327,7 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::ReportEvaluationRequest>,
     ) -> Result<Response<v1::ReportEvaluationResponse>, Status> {
+        self.let_in(&request)?;
         let evaluation = Evaluation::try_from(request.into_inner()).unwrap();
         self.arrived("report").evaluations.push(evaluation);
         self.answer("report", Answer::Ok(()).into()).await

@@ -9,7 +9,7 @@ use super::{Node, Phase, Progress, Task};
 use crate::journal::Entry;
 use crate::limits::REPORT_TRIES_MAX;
 use crate::train::{Evaluated, Trained};
-use crate::uplink::Retry;
+use crate::uplink::{Refused, Retry};
 
 impl Node {
     pub(super) async fn fetch(&mut self, order: Box<TrainOrder>) -> Progress {
@@ -21,7 +21,7 @@ impl Node {
                     let fetched = u64::try_from(bytes.len()).expect("a length fits 64 bits");
                     (bytes, fetched)
                 }
-                Ok(Err(refused)) if refused.known() == Some(RefusalCode::UnknownNode) => {
+                Ok(Err(refused)) if is_about_the_node(&refused) => {
                     return self.turned_away(&refused);
                 }
                 Ok(Err(refused)) => {
@@ -90,9 +90,7 @@ impl Node {
                 self.phase = Phase::Train(task);
                 Progress::Working
             }
-            Ok(Err(refused)) if refused.known() == Some(RefusalCode::UnknownNode) => {
-                self.turned_away(&refused)
-            }
+            Ok(Err(refused)) if is_about_the_node(&refused) => self.turned_away(&refused),
             Ok(Err(refused)) => {
                 warn!(code = refused.code, detail = refused.message, "the evaluation is refused");
                 self.phase = Phase::Train(task);
@@ -105,7 +103,9 @@ impl Node {
             }
             Err(error) => {
                 let pause = self.failed(&error);
-                self.phase = Phase::Report(task, evaluated, tries + 1);
+                if !matches!(self.phase, Phase::Enrol) {
+                    self.phase = Phase::Report(task, evaluated, tries + 1);
+                }
                 pause
             }
         }
@@ -134,4 +134,9 @@ impl Node {
             Err(error) => self.unwritten(&error),
         }
     }
+}
+
+/// Whether it is the node that is refused, whatever it asks for.
+fn is_about_the_node(refused: &Refused) -> bool {
+    matches!(refused.known(), Some(RefusalCode::UnknownNode | RefusalCode::NodeRevoked))
 }

@@ -25,6 +25,7 @@ fn settings(host: &Host, state: &Path) -> Settings {
         coordinator: host.address(),
         state: state.to_owned(),
         name: None,
+        enrol_token: None,
         labels: Default::default(),
         data: "navigation:seed=3".parse().unwrap(),
         status_file: None,
@@ -449,4 +450,109 @@ async fn each_question_says_how_the_device_is_doing_at_that_time() {
     assert_eq!(*world.statuses[0].capacity, learner::capacity());
     assert_eq!(world.statuses[0].capacity["recurrent"], 256);
     assert_eq!(world.statuses[0].samples, Some(federation::limits::STATUS_COUNT_MAX));
+}
+
+fn token() -> String {
+    format!("mse_7_{}", "ab".repeat(32))
+}
+
+/// A node of a coordinator that wants tokens, started with one or without.
+fn open_with(host: &Host, state: &Path, token: Option<&str>) -> Node {
+    let enrol_token = token.map(|token| crate::config::EnrolToken::parse(token).unwrap());
+    let settings = Settings { enrol_token, ..settings(host, state) };
+    let uplink = Uplink::connect(&settings.coordinator);
+    Node::open(&settings, uplink, &crate::SystemEntropy, Placement::Thread).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_lets_a_node_in_and_its_credential_from_then_on() {
+    let (mut host, dir) = (Host::start(), tempfile::tempdir().unwrap());
+    host.world().wants = Some(token());
+    host.world().order(&artifact(), order(&artifact(), 1));
+    let mut node = open_with(&host, dir.path(), Some(&token()));
+    one_round(&mut host, &mut node).await;
+    assert_eq!(host.world().count("enrol"), 1, "{:?}", host.world().calls);
+    let credentials = host.world().credentials.clone();
+    drop(node);
+    // A restart needs no token; one that is given all the same changes nothing.
+    for (number, token) in [(2, None), (3, Some(token()))] {
+        host.world().order(&artifact(), order(&artifact(), number));
+        let mut node = open_with(&host, dir.path(), token.as_deref());
+        one_round(&mut host, &mut node).await;
+    }
+    assert_eq!(host.world().credentials, credentials);
+    // The coordinator lost the node: with the token it gets in again, with the same credential.
+    host.world().credentials.clear();
+    host.world().order(&artifact(), order(&artifact(), 4));
+    let mut node = open_with(&host, dir.path(), Some(&token()));
+    one_round(&mut host, &mut node).await;
+    assert_eq!(host.world().credentials, credentials);
+}
+
+#[tokio::test]
+async fn a_lost_answer_costs_an_enrolment_nothing() {
+    let (mut host, dir) = (Host::start(), tempfile::tempdir().unwrap());
+    host.world().wants = Some(token());
+    host.world().order(&artifact(), order(&artifact(), 1));
+    host.world().lose = Some("enrol");
+    let mut node = open_with(&host, dir.path(), Some(&token()));
+    step(&mut host, &mut node).await;
+    let credentials = host.world().credentials.clone();
+    assert_eq!((host.world().count("enrol"), credentials.len()), (1, 1));
+    drop(node);
+    // The token is used up by now, and the power failed here too: what is on disk suffices.
+    host.world().wants = Some("another".to_owned());
+    let mut node = open_with(&host, dir.path(), None);
+    one_round(&mut host, &mut node).await;
+    assert_eq!(host.world().credentials, credentials);
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_let_in_ends_and_says_what_to_do() {
+    let (mut host, dir) = (Host::start(), tempfile::tempdir().unwrap());
+    host.world().wants = Some(token());
+    let mut node = open_with(&host, dir.path(), None);
+    let error = node.step().await.unwrap_err();
+    assert_eq!((error.code(), error.exit_code()), ("enrolment_token_needed", 4));
+    assert!(error.to_string().contains("--enrol-token"), "{error}");
+    drop(node);
+
+    // Let in once, and then unknown: it says so as soon as it asks.
+    let mut node = open_with(&host, dir.path(), Some(&token()));
+    drive(&mut host, &mut node, |world, _| world.count("wait") > 0).await;
+    drop(node);
+    let mut node = open_with(&host, dir.path(), None);
+    drive(&mut host, &mut node, |world, _| world.count("wait") > 1).await;
+    host.world().credentials.clear();
+    let error = loop {
+        if let Err(error) = node.step().await {
+            break error;
+        }
+    };
+    assert_eq!(error.code(), "enrolment_token_needed");
+}
+
+#[tokio::test]
+async fn a_revoked_node_stops_asking() {
+    for at in ["enrol", "wait", "push"] {
+        let (mut host, dir) = (Host::start(), tempfile::tempdir().unwrap());
+        host.world().order(&artifact(), order(&artifact(), 1));
+        let mut node = open(&host, dir.path());
+        match at {
+            "enrol" => {}
+            "wait" => drive(&mut host, &mut node, |world, _| world.count("enrol") > 0).await,
+            _ => drive(&mut host, &mut node, |_, node| node.journal.outbox().is_some()).await,
+        }
+        host.world().revoked = true;
+        let before = host.world().calls.len();
+        let error = loop {
+            if let Err(error) = node.step().await {
+                break error;
+            }
+        };
+        assert_eq!((error.code(), error.exit_code()), ("node_revoked", 4), "{at}");
+        assert_eq!(host.world().calls[before..], [at], "{at}");
+        node.step().await.unwrap_err();
+        assert_eq!(host.world().calls.len(), before + 1, "it never asks again");
+    }
 }

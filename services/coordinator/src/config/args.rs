@@ -80,6 +80,12 @@ impl Args {
         Self { config: Some(file), print_config: false, json: false, said: Said(Vec::new()) }
     }
 
+    /// The same, with a file that must be there.
+    #[must_use]
+    pub(crate) fn with_file(self, file: PathBuf) -> Self {
+        Self { config: Some(file), ..self }
+    }
+
     /// What is to be done with the configuration.
     #[must_use]
     pub fn wish(&self) -> Wish {
@@ -172,7 +178,6 @@ pub fn warn_of_unknown_variables(known: &BTreeSet<String>) {
 
 impl clap::Args for Said {
     fn augment_args(mut command: Command) -> Command {
-        let default = Config::default();
         for setting in SETTINGS {
             let mut arg = Arg::new(setting.field)
                 .long(setting.flag().trim_start_matches('-').to_owned())
@@ -183,9 +188,8 @@ impl clap::Args for Said {
             if setting.form == Form::Truth {
                 // As a switch: `--insecure` alone says yes.
                 arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
-            } else if let Some(value) = setting.value(&default) {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                arg = arg.default_value(text);
+            } else if let Some(value) = setting.default_text() {
+                arg = arg.default_value(value);
             }
             command = command.arg(arg);
         }

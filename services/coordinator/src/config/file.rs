@@ -283,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn no_text_is_too_odd_to_be_told() {
+        let whole = super::super::default_file().replace("\n#", "\n");
+        let deep = "[".repeat(100_000);
+        let cut = (0..whole.len()).filter_map(|end| whole.get(..end));
+        for text in cut.chain([&*deep, "\u{feff}a=1", "a=1\0", "=", "\"", "\'\'\' \u{e9}"]) {
+            let mut problems = Vec::new();
+            read(Path::new("f"), text, &mut problems);
+            let placed = |problem: &ConfigProblem| problem.place.starts_with("f:");
+            assert!(problems.iter().all(placed), "{problems:?}");
+        }
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let told = |path: &Path| load(path).unwrap_err().to_string();

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
-use super::{Config, LogFormat};
+use super::{Auth, Config, LogFormat};
 
 /// One setting of the coordinator.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub struct Setting {
     pub(super) kind: fn() -> String,
     /// Sets it; says whether the text could be read.
     pub(super) set: fn(&mut Config, &OsStr) -> bool,
-    /// Its value, as the file has it; `None` if it is not set.
-    pub(super) get: fn(&Config) -> Option<toml::Value>,
+    /// Its value, as the file has it.
+    pub(super) get: fn(&Config) -> toml::Value,
     /// Sets it to what it is in another configuration.
     pub(crate) copy: fn(&mut Config, &Config),
 }
@@ -65,8 +65,8 @@ pub(super) trait Kind: Sized {
     fn expected() -> String;
     /// Reads it.
     fn read(text: &OsStr) -> Option<Self>;
-    /// Writes it, unless it is not set.
-    fn write(&self) -> Option<toml::Value>;
+    /// Writes it.
+    fn write(&self) -> toml::Value;
 }
 
 /// Makes [`Config`], its default and the list of all settings. An entry is
@@ -144,9 +144,9 @@ impl Setting {
         }
     }
 
-    /// Its value in `config` as the file has it; `None` if it is not set.
+    /// Its value in `config` as the file has it.
     #[must_use]
-    pub fn value(&self, config: &Config) -> Option<toml::Value> {
+    pub fn value(&self, config: &Config) -> toml::Value {
         (self.get)(config)
     }
 }
@@ -159,8 +159,8 @@ impl Kind for String {
     fn read(text: &OsStr) -> Option<Self> {
         text.to_str().map(str::to_owned)
     }
-    fn write(&self) -> Option<toml::Value> {
-        Some(self.as_str().into())
+    fn write(&self) -> toml::Value {
+        self.as_str().into()
     }
 }
 
@@ -172,8 +172,8 @@ impl Kind for PathBuf {
     fn read(text: &OsStr) -> Option<Self> {
         (!text.is_empty()).then(|| text.into())
     }
-    fn write(&self) -> Option<toml::Value> {
-        Some(self.to_string_lossy().into_owned().into())
+    fn write(&self) -> toml::Value {
+        self.to_string_lossy().into_owned().into()
     }
 }
 
@@ -185,8 +185,8 @@ impl Kind for SocketAddr {
     fn read(text: &OsStr) -> Option<Self> {
         parse(text)
     }
-    fn write(&self) -> Option<toml::Value> {
-        Some(self.to_string().into())
+    fn write(&self) -> toml::Value {
+        self.to_string().into()
     }
 }
 
@@ -198,8 +198,8 @@ impl Kind for u64 {
     fn read(text: &OsStr) -> Option<Self> {
         parse(text)
     }
-    fn write(&self) -> Option<toml::Value> {
-        Some(i64::try_from(*self).unwrap_or(i64::MAX).into())
+    fn write(&self) -> toml::Value {
+        i64::try_from(*self).unwrap_or(i64::MAX).into()
     }
 }
 
@@ -211,8 +211,8 @@ impl Kind for u32 {
     fn read(text: &OsStr) -> Option<Self> {
         parse(text)
     }
-    fn write(&self) -> Option<toml::Value> {
-        Some(i64::from(*self).into())
+    fn write(&self) -> toml::Value {
+        i64::from(*self).into()
     }
 }
 
@@ -222,27 +222,29 @@ impl Kind for bool {
         "true or false".to_owned()
     }
     fn read(text: &OsStr) -> Option<Self> {
-        match text.to_str()?.trim() {
-            "true" | "1" | "yes" | "on" => Some(true),
-            "false" | "0" | "no" | "off" => Some(false),
+        // The words that clap has, because nodes share variables with us.
+        match text.to_str()?.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
             _ => None,
         }
     }
-    fn write(&self) -> Option<toml::Value> {
-        Some((*self).into())
+    fn write(&self) -> toml::Value {
+        (*self).into()
     }
 }
 
-impl<T: Kind> Kind for Option<T> {
-    const FORM: Form = T::FORM;
+/// Not set is an empty text, so that a variable can say so too.
+impl Kind for Option<PathBuf> {
+    const FORM: Form = Form::Text;
     fn expected() -> String {
-        T::expected()
+        PathBuf::expected()
     }
     fn read(text: &OsStr) -> Option<Self> {
-        T::read(text).map(Some)
+        Some(PathBuf::read(text))
     }
-    fn write(&self) -> Option<toml::Value> {
-        self.as_ref().and_then(T::write)
+    fn write(&self) -> toml::Value {
+        self.clone().unwrap_or_default().write()
     }
 }
 
@@ -258,13 +260,14 @@ macro_rules! words {
             fn read(text: &OsStr) -> Option<Self> {
                 <$kind>::from_str(text.to_str()?.trim(), false).ok()
             }
-            fn write(&self) -> Option<toml::Value> {
-                word(self).map(Into::into)
+            fn write(&self) -> toml::Value {
+                word(self).unwrap_or_default().into()
             }
         }
     )+};
 }
 words!(LogFormat);
+words!(Auth);
 
 fn word(value: &impl ValueEnum) -> Option<String> {
     value.to_possible_value().map(|word| word.get_name().to_owned())
@@ -290,10 +293,10 @@ mod tests {
         assert_eq!((read("on"), read("0"), read::<bool>("maybe")), (Some(true), Some(false), None));
         assert_eq!(read::<PathBuf>(""), None, "an empty path is a mistake");
         assert_eq!(read("x"), Some(Some(PathBuf::from("x"))));
-        assert_eq!(None::<PathBuf>.write(), None);
+        assert_eq!((read(""), None::<PathBuf>.write()), (Some(None::<PathBuf>), "".into()));
         assert_eq!(LogFormat::expected(), "text or json");
-        assert_eq!(LogFormat::Json.write(), Some("json".into()));
-        assert_eq!(u64::MAX.write(), Some(i64::MAX.into()), "TOML has no more");
+        assert_eq!(LogFormat::Json.write(), "json".into());
+        assert_eq!(u64::MAX.write(), i64::MAX.into(), "TOML has no more");
     }
 
     #[cfg(unix)]

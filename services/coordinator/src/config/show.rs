@@ -19,13 +19,8 @@ impl Loaded {
         let mut text = String::new();
         by_table(&mut text, |text, index, setting| {
             let key = setting.table_and_key().1;
-            let said = match setting.value(&self.config) {
-                Some(value) => format!("{key} = {value}  # "),
-                None => format!("# {key} is not set; "),
-            };
-            text.push_str(&said);
-            text.push_str(&self.origin(index));
-            text.push('\n');
+            let (value, origin) = (setting.value(&self.config), self.origin(index));
+            let _ = writeln!(text, "{key} = {value}  # {origin}");
         });
         text
     }
@@ -75,47 +70,50 @@ pub fn default_file() -> String {
     let mut text = String::from(
         "# Settings of `muster serve`. Each stands here with its default, commented out: remove the `#` before a line to\n\
          # change it. A variable counts before this file, a flag before a variable. `muster serve --print-config` shows\n\
-         # what comes of it, `muster config check` what is wrong with it. On SIGHUP the file is read again. Paths are\n\
-         # relative to the working directory.\n\n",
+         # what comes of it, `muster config check` what is wrong with it. On SIGHUP the file is read again, and\n\
+         # what reloads changes. Paths are relative to the working directory.\n\n",
     );
     let default = Config::default();
     by_table(&mut text, |text, _, setting| {
-        comment(text, &setting.explained());
+        comment(text, &format!("{}.", setting.about()));
+        comment(text, &setting.details());
         let key = setting.table_and_key().1;
-        let value = setting.value(&default).map_or_else(|| "\"\"".to_owned(), |v| v.to_string());
-        let _ = writeln!(text, "#{key} = {value}\n");
+        let _ = writeln!(text, "#{key} = {}\n", setting.value(&default));
     });
     text
 }
 
 impl Setting {
-    /// What it is, from where to where it goes, when a change counts, and how else it is given.
-    fn explained(&self) -> String {
-        let mut text = format!("{}.", self.about());
-        if let Some(range) = &self.range {
-            let _ = write!(text, " {} to {}.", range.start(), range.end());
-        }
-        text.push_str(match self.effect {
-            Effect::Reload => " Changes at a reload.",
-            Effect::Restart => " Changes at a restart.",
-        });
-        let _ = write!(text, " {}, {}", self.variable(), self.flag());
-        text
+    /// From where to where it goes, when a change counts, and how else it is given.
+    fn details(&self) -> String {
+        let range = self.range.as_ref();
+        let range = range.map(|range| format!("{} to {}; ", range.start(), range.end()));
+        let changes = match self.effect {
+            Effect::Reload => "reloads",
+            Effect::Restart => "needs a restart",
+        };
+        let (variable, flag) = (self.variable(), self.flag());
+        format!("{}{changes}; {variable}, {flag}", range.unwrap_or_default())
+    }
+
+    /// Its default without quotes, unless it is not set then.
+    pub(super) fn default_text(&self) -> Option<String> {
+        let value = self.value(&Config::default());
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (!text.is_empty()).then_some(text)
     }
 
     /// Its row in the README's table.
     #[must_use]
     pub fn row(&self) -> String {
-        let default = match self.value(&Config::default()) {
-            Some(value) => format!("default `{}`", value.to_string().replace('"', "")),
-            None => "not set".to_owned(),
-        };
+        let default = self.default_text().map(|text| format!(" (default `{text}`)"));
         format!(
-            "| `{}` | `{}` | `{}` | {} ({default}) |",
+            "| `{}` | `{}` | `{}` | {}{} |",
             self.key,
             self.variable(),
             self.flag(),
-            self.about().replace('|', "\\|")
+            self.about().replace('|', "\\|"),
+            default.unwrap_or_default()
         )
     }
 }

@@ -107,6 +107,28 @@ fn only_loopback_may_be_bound() {
 }
 
 #[test]
+fn a_certificate_comes_with_its_key() {
+    let (dir, flag) = file("[tls]\nkey = 'k.pem'\n");
+    let place = format!("{}:2: tls.key", dir.path().join("muster.toml").display());
+    for (flags, place) in [(&[&*flag][..], &*place), (&["--tls-cert=k.pem"], "--tls-cert")] {
+        let error = load(flags).unwrap_err();
+        assert_eq!((error.code(), error.problems[0].place.as_str()), (TLS_INCOMPLETE, place));
+    }
+    let both = parse(&[&flag, "--tls-cert=c.pem"]).unwrap();
+    assert_eq!((both.tls_cert, both.tls_key), (Some("c.pem".into()), Some("k.pem".into())));
+}
+
+#[test]
+fn a_switch_needs_no_value() {
+    assert!(parse(&["--insecure"]).unwrap().insecure);
+    assert!(!parse(&["--insecure=false"]).unwrap().insecure);
+    let (_dir, flag) = file("[tls]\ninsecure = true\n[http]\nlisten = '0.0.0.0:1'");
+    assert!(parse(&[&flag]).unwrap().insecure);
+    let (_dir, flag) = file("[tls]\ninsecure = 'yes'\n");
+    assert_eq!(load(&[&flag]).unwrap_err().code(), CONFIG_INVALID);
+}
+
+#[test]
 fn a_flag_counts_before_the_file_and_the_file_before_the_default() {
     let (_dir, flag) = file("[rounds]\ntick_ms = 50\n[limits]\ngroup_wait_ms = 7\n");
     let loaded = load(&[&flag, "--group-wait-ms=9"]).unwrap();
@@ -136,7 +158,7 @@ fn mistakes_are_told_where_they_were_made() {
                 .to_owned(),
             format!(
                 "{file}:2: grpc.listen: should be a loopback address: any other needs TLS and \
-                 tokens, got `0.0.0.0:1` (address_not_loopback)"
+                 tokens, or --insecure, got `0.0.0.0:1` (address_not_loopback)"
             ),
             format!("{file}:4: rounds.tick_ms: should be 10 to 1000, got `5` (config_invalid)"),
         ]

@@ -1,11 +1,12 @@
 //! The fleet service: what a node can ask.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::limits::{CHUNK_BYTES, DRAIN_MESSAGES_MAX};
-use federation::{Answer, Candidate, Evaluation, Receipt, Refusal, RefusalCode};
+use federation::{Answer, Candidate, Evaluation, NodeId, Receipt, Refusal, RefusalCode};
 use proto::convert::{
     FetchVersion, Malformed, Order as WireOrder, UpdatePart, VersionHeader, VersionPart, WaitOrder,
 };
@@ -16,6 +17,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::status::CallError;
+use crate::access::{Credential, Denied, Visit};
 use crate::admission::Announced;
 use crate::core::Core;
 use crate::orders::{Order, Told};
@@ -38,18 +40,51 @@ impl Fleet {
         Self { core }
     }
 
+    /// Lets a call for `node` in.
+    async fn visit(&self, shown: &Shown, node: &NodeId) -> Result<Visit, CallError> {
+        match self.core.visit(shown.credential.as_ref(), node).await? {
+            Ok(visit) => Ok(visit),
+            Err(denied) => Err(self.denied(shown, denied)),
+        }
+    }
+
+    /// Lets a call for `node` in, and takes it from the node's rate.
+    async fn visit_in_turn(&self, shown: &Shown, node: &NodeId) -> Result<Visit, CallError> {
+        let visit = self.visit(shown, node).await?;
+        self.core.take_turn(node).map_err(CallError::Denied)?;
+        Ok(visit)
+    }
+
+    /// Whoever shows a secret that does not hold may not do so for ever.
+    fn denied(&self, shown: &Shown, denied: Denied) -> CallError {
+        if denied == Denied::Unauthenticated && shown.any {
+            return self.guessed(shown).err().unwrap_or(CallError::Denied(denied));
+        }
+        CallError::Denied(denied)
+    }
+
+    fn guessed(&self, shown: &Shown) -> Result<(), CallError> {
+        let guessed = self.core.access.guessed(shown.peer, &*self.core.clock);
+        guessed.map_err(CallError::TooManyAttempts)
+    }
+
     /// Reads and counts one update. What is left of the stream afterwards is for the caller to drain.
     async fn take_update(
         &self,
+        shown: &Shown,
         parts: &mut Streaming<v1::PushUpdateRequest>,
     ) -> Result<Answer<Receipt>, CallError> {
         let Some(UpdatePart::Header(candidate)) = next_part(parts).await? else {
             return Err(out_of_order("`header` in the first message").into());
         };
+        let _visit = self.visit(shown, &candidate.node).await?;
         match self.core.announce(&candidate).await? {
             Err(refusal) => return Ok(Err(refusal)),
+            // Whatever is counted has its receipt, however often it is asked for.
             Ok(Announced::Again(receipt)) => return Ok(Ok(receipt)),
-            Ok(Announced::Proceed) => {}
+            Ok(Announced::Proceed) => {
+                self.core.take_turn(&candidate.node).map_err(CallError::Denied)?
+            }
         }
         // The announcement was judged: its length is the model's, which has a limit.
         let kib = u32::try_from(candidate.payload_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -67,8 +102,35 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::EnrolRequest>,
     ) -> Result<Response<v1::EnrolResponse>, Status> {
+        let shown = Shown::of(&request);
         let enrolment = request.into_inner().try_into().map_err(CallError::Malformed)?;
-        let answer = self.core.enrol(enrolment).await.map_err(CallError::Store)?;
+        // A node that is known comes in by its credential; one that is new shows one that does not hold yet.
+        let (mut known, mut _visit) = (None, None);
+        if let Some(credential) = &shown.credential {
+            match self
+                .core
+                .visit(Some(credential), credential.node())
+                .await
+                .map_err(CallError::Store)?
+            {
+                Ok(visit) => {
+                    self.core.take_turn(credential.node()).map_err(CallError::Denied)?;
+                    known = Some(credential.node().clone());
+                    _visit = Some(visit);
+                }
+                Err(Denied::Unauthenticated) => {}
+                Err(denied) => return Err(CallError::Denied(denied).into()),
+            }
+        }
+        let answer = self.core.enrol(enrolment, known).await.map_err(CallError::Store)?;
+        if let Err(refusal) = &answer
+            && matches!(
+                refusal.code,
+                RefusalCode::EnrolmentTokenUnknown | RefusalCode::EnrolmentProofInvalid
+            )
+        {
+            self.guessed(&shown)?;
+        }
         Ok(Response::new(answer.into()))
     }
 
@@ -76,8 +138,10 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
+        let shown = Shown::of(&request);
         let WaitOrder { node, wait_ms, awaiting, status } =
             request.into_inner().try_into().map_err(CallError::Malformed)?;
+        let _visit = self.visit_in_turn(&shown, &node).await?;
         let wait = Duration::from_millis(wait_ms.into());
         let told = self.core.wait_order(&node, wait, awaiting, status).await;
         let told = told.map_err(CallError::Store)?;
@@ -98,8 +162,10 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::FetchVersionRequest>,
     ) -> Result<Response<Self::FetchVersionStream>, Status> {
+        let shown = Shown::of(&request);
         let FetchVersion { node, digest } =
             request.into_inner().try_into().map_err(CallError::Malformed)?;
+        let visit = self.visit_in_turn(&shown, &node).await?;
         let parts = match self.core.hear(&node).await.map_err(CallError::Store)? {
             Err(refusal) => vec![Err(refusal)],
             Ok(()) => match self.core.store.artifact(digest).await.map_err(CallError::Store)? {
@@ -119,7 +185,11 @@ impl FleetService for Fleet {
                 }
             },
         };
-        let parts = parts.into_iter().map(|part: Answer<VersionPart>| Ok(part.into()));
+        let parts = parts.into_iter().map(move |part: Answer<VersionPart>| {
+            // The call is open until its last part has gone out.
+            let _open = &visit;
+            Ok(part.into())
+        });
         Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }
 
@@ -127,8 +197,9 @@ impl FleetService for Fleet {
         &self,
         request: Request<Streaming<v1::PushUpdateRequest>>,
     ) -> Result<Response<v1::PushUpdateResponse>, Status> {
+        let shown = Shown::of(&request);
         let mut parts = request.into_inner();
-        let taken = timeout(PUSH_TIME_MAX, self.take_update(&mut parts)).await;
+        let taken = timeout(PUSH_TIME_MAX, self.take_update(&shown, &mut parts)).await;
         // A client that is still sending reads the answer only if what it sends is read.
         let _ = timeout(DRAIN_TIME_MAX, drain(&mut parts)).await;
         let answer = taken.unwrap_or(Err(CallError::TooSlow))?;
@@ -139,10 +210,32 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::ReportEvaluationRequest>,
     ) -> Result<Response<v1::ReportEvaluationResponse>, Status> {
+        let shown = Shown::of(&request);
         let evaluation: Evaluation =
             request.into_inner().try_into().map_err(CallError::Malformed)?;
+        let _visit = self.visit_in_turn(&shown, &evaluation.node).await?;
         let answer = self.core.record(evaluation).await.map_err(CallError::Store)?;
         Ok(Response::new(answer.into()))
+    }
+}
+
+/// What a call shows of who makes it.
+#[derive(Debug)]
+struct Shown {
+    credential: Option<Credential>,
+    /// Whether it shows anything at all, a credential or not.
+    any: bool,
+    peer: Option<IpAddr>,
+}
+
+impl Shown {
+    fn of<T>(request: &Request<T>) -> Self {
+        let mut texts = request.metadata().get_all("authorization").iter();
+        let (text, one) = (texts.next(), texts.next().is_none());
+        let text = text.filter(|_| one).and_then(|text| text.to_str().ok());
+        let bearer = text.and_then(|text| text.strip_prefix("Bearer "));
+        let peer = request.remote_addr().map(|peer| peer.ip());
+        Self { credential: bearer.and_then(Credential::read), any: bearer.is_some(), peer }
     }
 }
 

@@ -8,6 +8,7 @@ use proto::convert::Malformed;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::access::Denied;
 use crate::commit::Uncounted;
 use crate::store::StoreError;
 
@@ -18,6 +19,10 @@ pub(super) enum CallError {
     Malformed(Malformed),
     /// The stream of the request broke, or a message in it is too long.
     Stream(Status),
+    /// The call may not be made.
+    Denied(Denied),
+    /// Too many secrets that do not hold came from this address; worth another try after so many milliseconds.
+    TooManyAttempts(u64),
     /// Too many updates are being received.
     Overloaded,
     /// The update did not come to its end in time.
@@ -64,6 +69,12 @@ impl From<CallError> for Status {
                 status(Code::InvalidArgument, malformed.code(), malformed.to_string(), None)
             }
             CallError::Stream(status) => of_stream(&status),
+            CallError::Denied(denied) => of_denied(denied),
+            CallError::TooManyAttempts(ms) => {
+                let message = "too many wrong secrets came from this address";
+                let retry = Some(Duration::from_millis(ms));
+                status(Code::ResourceExhausted, "too_many_attempts", message, retry)
+            }
             CallError::Overloaded => {
                 let message = "too many updates are being received";
                 status(Code::ResourceExhausted, "overloaded", message, Some(RETRY_SOON))
@@ -75,6 +86,24 @@ impl From<CallError> for Status {
             CallError::Uncounted(uncounted) => of_uncounted(&uncounted),
             CallError::Store(error) => of_store(&error),
             CallError::Panicked => internal(),
+        }
+    }
+}
+
+fn of_denied(denied: Denied) -> Status {
+    match denied {
+        Denied::Unauthenticated => {
+            let message = "this needs the node's credential; without one that holds, enrol with an enrolment token";
+            status(Code::Unauthenticated, "unauthenticated", message, None)
+        }
+        Denied::NodeMismatch => {
+            let message = "node_id is another node than the credential's";
+            status(Code::PermissionDenied, "node_mismatch", message, None)
+        }
+        Denied::TooOften(ms) => {
+            let message = "too many calls of this node, or too many at once";
+            let retry = Some(Duration::from_millis(ms));
+            status(Code::ResourceExhausted, "rate_limited", message, retry)
         }
     }
 }
@@ -162,6 +191,20 @@ mod tests {
         let source = || std::io::Error::other("secret").into();
         let cases = [
             (CallError::Overloaded, Code::ResourceExhausted, "overloaded", true),
+            (
+                CallError::Denied(Denied::Unauthenticated),
+                Code::Unauthenticated,
+                "unauthenticated",
+                false,
+            ),
+            (
+                CallError::Denied(Denied::NodeMismatch),
+                Code::PermissionDenied,
+                "node_mismatch",
+                false,
+            ),
+            (CallError::Denied(Denied::TooOften(5)), Code::ResourceExhausted, "rate_limited", true),
+            (CallError::TooManyAttempts(5), Code::ResourceExhausted, "too_many_attempts", true),
             (CallError::TooSlow, Code::DeadlineExceeded, "push_timeout", true),
             (CallError::Panicked, Code::Internal, "internal", false),
             (

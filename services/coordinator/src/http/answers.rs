@@ -18,6 +18,9 @@ pub(super) type Set = &'static [&'static [Code]];
 /// What any request can be answered.
 const ANY: &[Code] =
     &[Code::HostNotAllowed, Code::OriginNotAllowed, Code::RequestTimeout, Code::Internal];
+/// What a request can be answered for who makes it.
+const CALLER: &[Code] =
+    &[Code::Unauthenticated, Code::ScopeMissing, Code::TooManyAttempts, Code::RateLimited];
 /// What whoever asks the store can be answered.
 const STORE: &[Code] = &[Code::Overloaded, Code::ShuttingDown];
 /// What a request with a body and, maybe, a key can be answered.
@@ -34,14 +37,16 @@ const BODY: &[Code] = &[
     Code::StorageFull,
 ];
 
+/// A request that needs no token.
+pub(super) const OPEN: Set = &[ANY];
 /// A request about the process alone.
-pub(super) const PLAIN: Set = &[ANY];
+pub(super) const PLAIN: Set = &[ANY, CALLER];
 /// A request that reads.
-pub(super) const READ: Set = &[ANY, STORE];
+pub(super) const READ: Set = &[ANY, CALLER, STORE];
 /// A request for a page of a list.
-pub(super) const LIST: Set = &[ANY, STORE, &[Code::InvalidQuery]];
+pub(super) const LIST: Set = &[ANY, CALLER, STORE, &[Code::InvalidQuery]];
 /// A request that changes something.
-pub(super) const POST: Set = &[ANY, STORE, BODY];
+pub(super) const POST: Set = &[ANY, CALLER, STORE, BODY];
 
 /// `problems!(Show = READ + [RunNotFound]);`: a type that stands for these problems in `#[utoipa::path]`.
 macro_rules! problems {

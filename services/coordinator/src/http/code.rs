@@ -98,6 +98,20 @@ codes! {
     HostNotAllowed = MISDIRECTED_REQUEST "host_not_allowed" "Host not allowed",
     /// The request comes from a foreign web page.
     OriginNotAllowed = FORBIDDEN "origin_not_allowed" "Origin not allowed",
+    /// The request shows no token that holds.
+    Unauthenticated = UNAUTHORIZED "unauthenticated" "Unauthenticated",
+    /// The token is not good for this.
+    ScopeMissing = FORBIDDEN "scope_missing" "Scope missing",
+    /// Too many wrong tokens came from this address.
+    TooManyAttempts = TOO_MANY_REQUESTS "too_many_attempts" "Too many attempts",
+    /// Too many requests of this token, or too many at once.
+    RateLimited = TOO_MANY_REQUESTS "rate_limited" "Rate limited",
+    /// As many tokens hold as fit.
+    TooManyTokens = CONFLICT "too_many_tokens" "Too many tokens",
+    /// No such token.
+    TokenNotFound = NOT_FOUND "token_not_found" "Token not found",
+    /// No such node.
+    NodeNotFound = NOT_FOUND "node_not_found" "Node not found",
     /// The disk is full.
     StorageFull = INSUFFICIENT_STORAGE "storage_full" "Storage full",
     /// Too much at once.

@@ -24,7 +24,7 @@ fn states() -> utoipa::openapi::Schema {
     words(&["ok", "ready", "store_failing", "draining"], "In one word.")
 }
 
-problems!(Problems = PLAIN);
+problems!(Problems = OPEN);
 
 /// Says that the process is up
 #[utoipa::path(

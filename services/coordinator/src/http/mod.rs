@@ -10,6 +10,7 @@ mod body;
 mod caller;
 mod code;
 mod connections;
+mod enrolment_tokens;
 mod events;
 mod guard;
 mod health;
@@ -20,8 +21,10 @@ mod page;
 mod posted;
 mod problem;
 mod runs;
+mod scope;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +73,13 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
         .routes(routes!(runs::resume))
         .routes(routes!(runs::cancel))
         .routes(routes!(nodes::list))
+        .routes(routes!(nodes::revoke))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::show))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(enrolment_tokens::list, enrolment_tokens::create))
+        .routes(routes!(enrolment_tokens::show))
+        .routes(routes!(enrolment_tokens::revoke))
         .routes(routes!(events::events))
 }
 
@@ -79,9 +89,9 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn(caller::identify))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), caller::identify))
         .layer(middleware::from_fn(guard::time_limit))
-        .layer(middleware::from_fn(guard::loopback_only))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), guard::loopback_only))
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn(guard::in_span))
         .with_state(core)

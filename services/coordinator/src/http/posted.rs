@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::JsonBody;
 use super::caller::Caller;
@@ -39,6 +39,11 @@ pub(super) struct Posted<T> {
     pub(super) request: Asked,
 }
 
+/// The body of a POST that has nothing to say beside its path: an empty object.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
 /// Who asks, and under which key.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -51,6 +56,11 @@ impl Asked {
     pub(super) fn deed<T>(self, answer: impl FnOnce(&T) -> Reply + Send + 'static) -> Deed<T> {
         let Self { by, claim } = self;
         Deed { by, claim, answer: Box::new(answer), keep: Reply::clone }
+    }
+
+    /// Who asks, and when.
+    pub(super) fn by(&self) -> &By {
+        &self.by
     }
 }
 

@@ -2,16 +2,22 @@
 //! to HTTP; it is total, and lets no internal text out.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use std::convert::Infallible;
+
 use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use federation::PlanProblem;
+use federation::limits::TOKENS_MAX;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use super::code::Code;
 use super::code::Facts;
-use crate::store::{ModelExists, NotDirected, NotDone, NotStarted, StoreError};
+use crate::store::{
+    ModelExists, NotDirected, NotDone, NotStarted, StoreError, TooManyTokens, UnknownNode,
+    UnknownToken,
+};
 
 /// An error as it is answered.
 #[derive(Clone, Debug)]
@@ -19,6 +25,7 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    retry_after_s: Option<u64>,
 }
 
 /// One field that is wrong.
@@ -55,17 +62,24 @@ pub(super) struct ProblemBody {
 }
 
 /// Seconds after which an overloaded coordinator is worth another try.
-const RETRY_AFTER_S: u8 = 1;
+const RETRY_AFTER_S: u64 = 1;
 
 impl Problem {
     /// A problem, told in one sentence.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        let retry_after_s = (code == Code::Overloaded).then_some(RETRY_AFTER_S);
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s }
     }
 
     /// The same problem with the fields that are wrong.
     pub(crate) fn with(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// The same problem, which another try after so many milliseconds may not meet.
+    pub(crate) fn retry_after_ms(mut self, ms: u64) -> Self {
+        self.retry_after_s = Some(ms.div_ceil(1_000));
         self
     }
 }
@@ -87,15 +101,18 @@ impl ProblemBody {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { code, detail, errors } = self;
+        let Self { code, detail, errors, retry_after_s } = self;
         let status = code.facts().status;
         let body = ProblemBody::new(code, detail, errors);
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         let problem = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, problem);
-        if code == Code::Overloaded {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(u16::from(RETRY_AFTER_S)));
+        if let Some(retry_after_s) = retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
+        }
+        if code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -139,6 +156,31 @@ impl From<ModelExists> for Problem {
     fn from(ModelExists: ModelExists) -> Self {
         let detail = "a model with this name and another first artifact exists";
         Self::new(Code::ModelExists, detail)
+    }
+}
+
+impl From<Infallible> for Problem {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<TooManyTokens> for Problem {
+    fn from(TooManyTokens: TooManyTokens) -> Self {
+        let detail = format!("{TOKENS_MAX} tokens hold, more do not fit: revoke some");
+        Self::new(Code::TooManyTokens, detail)
+    }
+}
+
+impl From<UnknownToken> for Problem {
+    fn from(UnknownToken: UnknownToken) -> Self {
+        Self::new(Code::TokenNotFound, "no token has this number")
+    }
+}
+
+impl From<UnknownNode> for Problem {
+    fn from(UnknownNode: UnknownNode) -> Self {
+        Self::new(Code::NodeNotFound, "no node has this name")
     }
 }
 

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::answers::{problems, words};
 use super::body::Params;
 use super::page::{Page, PageParams, PageQuery};
-use super::posted::{Asked, KeyParam, Posted};
+use super::posted::{Asked, KeyParam, Nothing, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::plan::PlanBody;
@@ -223,11 +223,6 @@ pub(super) async fn show(
 ) -> Result<Json<RunBody>, Problem> {
     Ok(Json(show_run(find(&core, &id).await?)))
 }
-
-/// What directs a run has nothing to say beside: an empty object.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
 
 /// Pauses a run
 ///

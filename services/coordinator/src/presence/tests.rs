@@ -18,6 +18,9 @@ fn node(i: u32, labels: &[(&str, &str)]) -> Node {
         enrolled_ms: 0,
         seen_ms: 0,
         turns: Turns { last: u64::from(i), count: i },
+        credential: None,
+        enrolment_token: None,
+        revoked_ms: None,
     }
 }
 
@@ -77,7 +80,8 @@ fn a_node_counts_until_it_should_have_been_heard_of() {
     assert_eq!(there(), 2);
     clock.advance(1);
     assert_eq!(there(), 1);
-    assert!(presence.touch(&near.id, &clock) && !presence.touch(&"x".parse().unwrap(), &clock));
+    assert_eq!(presence.touch(&near.id, &clock), Heard::Yes);
+    assert_eq!(presence.touch(&"x".parse().unwrap(), &clock), Heard::Unknown);
     assert_eq!(there(), 2);
     clock.advance(u64::from(limits::RETRY_MS_MAX) - wait_ms - 1);
     assert_eq!(there(), 1, "the far one is late, the near one gone");

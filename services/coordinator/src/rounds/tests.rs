@@ -280,10 +280,10 @@ async fn only_suitable_and_present_nodes_are_drawn() {
     let nodes = fleet(&world, &["a", "b"]).await;
     let mut foreign = crate::testing::enrolment("foreign");
     foreign.learners = vec!["other/1".to_owned()];
-    world.core.enrol(foreign).await.unwrap().unwrap();
+    world.core.enrol(foreign, None).await.unwrap().unwrap();
     let mut elsewhere = crate::testing::enrolment("elsewhere");
     elsewhere.labels.clear();
-    world.core.enrol(elsewhere).await.unwrap().unwrap();
+    world.core.enrol(elsewhere, None).await.unwrap().unwrap();
     let run = world.run("m", plan(4, 1)).await;
     world.serve(3_000).await;
     let live = world.find_run(&run).await.live.unwrap();

@@ -15,9 +15,8 @@ use tonic::transport::server::Connected;
 
 use super::limits::DoorLimits;
 use super::patience::Patient;
-use super::{Coordinator, Running, run};
+use super::{Coordinator, Running, open, run};
 use crate::config::Config;
-use crate::core::Core;
 use crate::store::{PowerFails, Sql};
 use crate::{grpc, http, start};
 
@@ -61,8 +60,7 @@ impl Coordinator {
         let lock = start::take_data_dir(&config.data_dir)?;
         let sql = Sql::Blocking(power_fails);
         let store = start::open_store(&config.data_dir, config.database_size_max_mib, &sql);
-        let (core, updates) = Core::new(store.await?, clock, &config.limits());
-        let core = Arc::new(core);
+        let (core, updates) = open(&config, store.await?, clock).await?;
         let (health, health_service) = tonic_health::server::health_reporter();
         let limits = DoorLimits::default();
         let people = http

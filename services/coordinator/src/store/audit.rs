@@ -11,15 +11,21 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::deed::By;
+use super::enrolment::NewEnrolmentToken;
 use super::error::Fault;
 use super::lineage::lineage;
 use super::row::{digest, int, sql};
+use super::tokens::NewToken;
 use super::{Store, StoreError, events};
 
 /// Who opens and ends rounds, and what follows from it.
 pub(crate) const COORDINATOR: &str = "coordinator";
 /// Whoever works on the file.
 pub(super) const OPERATOR: &str = "operator";
+/// How actions about API tokens begin.
+pub(super) const TOKEN: &str = "token";
+/// How actions about enrolment tokens begin.
+pub(super) const ENROLMENT_TOKEN: &str = "enrolment_token";
 
 /// A round was opened.
 pub(crate) const ROUND_OPENED: &str = "round.opened";
@@ -118,17 +124,79 @@ pub(super) async fn run_ended(
     append(tx, actor, "run.ended", run.to_string(), &detail, now).await
 }
 
-/// A node was enrolled for the first time.
+/// A node was enrolled for the first time, by an enrolment token where one was wanted.
 pub(super) async fn node_enrolled(
     tx: &mut SqliteConnection,
     node: &NodeId,
     public_key: &[u8; 32],
     labels: &BTreeMap<String, String>,
+    token: Option<u64>,
     now: Timestamp,
 ) -> Result<(), Fault> {
     let key = Digest::of(public_key).to_string();
-    let detail = json!({"public_key_digest": key, "labels": labels});
+    let mut detail = json!({"public_key_digest": key, "labels": labels});
+    if let Some(token) = token {
+        detail["enrolment_token"] = token.into();
+    }
     append(tx, &format!("node:{node}"), "node.enrolled", node.to_string(), &detail, now).await
+}
+
+/// A known node has another credential from now on, by an enrolment token.
+pub(super) async fn credential_replaced(
+    tx: &mut SqliteConnection,
+    node: &NodeId,
+    token: Option<u64>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let detail = json!({"enrolment_token": token});
+    let actor = format!("node:{node}");
+    append(tx, &actor, "node.credential_replaced", node.to_string(), &detail, now).await
+}
+
+/// A node was revoked.
+pub(super) async fn node_revoked(
+    tx: &mut SqliteConnection,
+    node: &NodeId,
+    by: &By,
+) -> Result<(), Fault> {
+    append(tx, &by.actor, "node.revoked", node.to_string(), &json!({}), by.at).await
+}
+
+/// An API token was made.
+pub(super) async fn token_created(
+    tx: &mut SqliteConnection,
+    id: u64,
+    token: &NewToken,
+    by: &By,
+) -> Result<(), Fault> {
+    let NewToken { name, scope, expires_ms, hash: _ } = token;
+    let detail =
+        json!({"name": name.as_str(), "scope": scope.as_str(), "expires_at_ms": expires_ms});
+    append(tx, &by.actor, "token.created", id.to_string(), &detail, by.at).await
+}
+
+/// An enrolment token was made.
+pub(super) async fn enrolment_token_created(
+    tx: &mut SqliteConnection,
+    id: u64,
+    token: &NewEnrolmentToken,
+    by: &By,
+) -> Result<(), Fault> {
+    let NewEnrolmentToken { name, labels, uses_max, expires_ms, hash: _ } = token;
+    let detail = json!({
+        "name": name.as_str(), "labels": labels, "uses_max": uses_max, "expires_at_ms": expires_ms,
+    });
+    append(tx, &by.actor, "enrolment_token.created", id.to_string(), &detail, by.at).await
+}
+
+/// A token of this kind was revoked.
+pub(super) async fn token_revoked(
+    tx: &mut SqliteConnection,
+    kind: &str,
+    id: u64,
+    by: &By,
+) -> Result<(), Fault> {
+    append(tx, &by.actor, &format!("{kind}.revoked"), id.to_string(), &json!({}), by.at).await
 }
 
 /// Up to `limit` entries after the one at `after`, in order.

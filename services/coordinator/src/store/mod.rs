@@ -7,6 +7,7 @@
 mod audit;
 mod copy;
 mod deed;
+mod enrolment;
 mod error;
 mod evaluations;
 mod events;
@@ -26,6 +27,7 @@ mod settle;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod updates;
 mod vectors;
 mod worker;
@@ -47,6 +49,7 @@ pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_
 pub use self::copy::Contents;
 pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
+pub(crate) use self::enrolment::{EnrolmentToken, Entry, NewEnrolmentToken};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::Accuracy;
 pub(crate) use self::events::{Event, Kept};
@@ -55,7 +58,7 @@ pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
 pub(crate) use self::lifecycle::{Directive, NotDirected};
 pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
-pub(crate) use self::nodes::{Node, Turns};
+pub(crate) use self::nodes::{Node, Turns, UnknownNode};
 pub(crate) use self::progress::{Live, LiveRound};
 pub(crate) use self::retention::{Dropped, Spared};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
@@ -66,6 +69,7 @@ pub(crate) use self::schema::OpenError;
 pub(crate) use self::settle::{Aggregate, Aggregated, Settled};
 pub(crate) use self::sql::Sql;
 pub use self::sql::{Moment, PowerFails};
+pub(crate) use self::tokens::{ApiToken, NewToken, TooManyTokens, UnknownToken};
 
 /// Connections that read.
 const READERS: usize = 3;

@@ -1,12 +1,13 @@
-//! Nodes: who is enrolled.
+//! Nodes: who is enrolled. How a node gets in stands in `enrolment`.
 
 use std::collections::BTreeMap;
 
-use federation::{Answer, Enrolment, NodeId, Refusal, RefusalCode, Timestamp};
+use federation::{Digest, NodeId, Timestamp};
 use sqlx::SqliteConnection;
 
+use super::deed::{By, Deed, NotDone, Reply};
 use super::error::{Corrupt, Fault};
-use super::row::{int, json, sql, text};
+use super::row::{digest_or_none, int, int_or_none, json, sql, text};
 use super::{Store, StoreError};
 
 /// An enrolled node.
@@ -26,7 +27,17 @@ pub(crate) struct Node {
     pub(crate) seen_ms: u64,
     /// Its turns so far.
     pub(crate) turns: Turns,
+    /// Digest of the credential it shows.
+    pub(crate) credential: Option<Digest>,
+    /// The enrolment token that let it in.
+    pub(crate) enrolment_token: Option<u64>,
+    /// When it was revoked.
+    pub(crate) revoked_ms: Option<u64>,
 }
+
+/// No node has this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownNode;
 
 /// When and how often a node was drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,14 +58,17 @@ struct NodeRow {
     seen_ms: i64,
     last_turn: i64,
     turns: i64,
+    credential: Option<Vec<u8>>,
+    enrolment_token: Option<i64>,
+    revoked_ms: Option<i64>,
 }
 
 impl TryFrom<NodeRow> for Node {
     type Error = Corrupt;
 
     fn try_from(row: NodeRow) -> Result<Self, Corrupt> {
-        let NodeRow { id, public_key, labels, learners, enrolled_ms, seen_ms, last_turn, turns } =
-            row;
+        let NodeRow { id, public_key, labels, learners, enrolled_ms, seen_ms, .. } = row;
+        let NodeRow { last_turn, turns, credential, enrolment_token, revoked_ms, .. } = row;
         let key = |bytes: Vec<u8>| Corrupt {
             column: "nodes.public_key",
             got: format!("{} bytes", bytes.len()),
@@ -70,6 +84,9 @@ impl TryFrom<NodeRow> for Node {
                 last: int("turns.round_id", last_turn)?,
                 count: int("turns.turns", turns)?,
             },
+            credential: digest_or_none("nodes.credential", credential.as_deref())?,
+            enrolment_token: int_or_none("nodes.enrolment_token", enrolment_token)?,
+            revoked_ms: int_or_none("nodes.revoked_ms", revoked_ms)?,
         })
     }
 }
@@ -85,52 +102,37 @@ macro_rules! nodes {
     };
 }
 
+/// The node with this public key, which is there.
+pub(super) async fn by_key(
+    tx: &mut SqliteConnection,
+    public_key: &[u8; 32],
+) -> Result<Node, Fault> {
+    let row: NodeRow = sqlx::query_as(nodes!("WHERE n.public_key = ?"))
+        .bind(&public_key[..])
+        .fetch_one(tx)
+        .await?;
+    Ok(row.try_into()?)
+}
+
 impl Store {
-    /// Makes a node known. The same key again is the same node, whatever name it asks for; its labels and learners
-    /// are refreshed.
-    pub(crate) async fn enrol(
+    /// Revokes a node for good: it is answered nothing any more. What it contributed stays.
+    pub(crate) async fn revoke_node(
         &self,
-        enrolment: Enrolment,
-        now: Timestamp,
-    ) -> Result<Answer<Node>, StoreError> {
-        self.write("enrol", async move |tx: &mut SqliteConnection| {
-            let Enrolment { public_key, node, labels, learners } = enrolment;
-            let holder: Option<Vec<u8>> =
-                sqlx::query_scalar("SELECT public_key FROM nodes WHERE id = ?")
-                    .bind(node.as_str())
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            let known: Option<String> =
-                sqlx::query_scalar("SELECT id FROM nodes WHERE public_key = ?")
-                    .bind(&public_key[..])
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            if known.is_none() && holder.is_some() {
-                let expected = "a name that no other node holds";
-                return Ok(Err(Refusal::new(RefusalCode::NameTaken, "node_id", expected, node)));
+        id: NodeId,
+        deed: Deed<Node>,
+    ) -> Result<Result<Reply, NotDone<UnknownNode>>, StoreError> {
+        self.deed("revoke_node", deed, async move |tx: &mut SqliteConnection, by: &By| {
+            let now = sql(by.at.0);
+            let query = "UPDATE nodes SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL";
+            let revoked = sqlx::query(query).bind(now).bind(id.as_str()).execute(&mut *tx).await?;
+            if revoked.rows_affected() > 0 {
+                super::audit::node_revoked(tx, &id, by).await?;
             }
-            sqlx::query(
-                "INSERT INTO nodes (id, public_key, labels, learners, enrolled_ms, seen_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?5)
-                 ON CONFLICT (public_key) DO UPDATE SET
-                     labels = excluded.labels, learners = excluded.learners,
-                     seen_ms = max(seen_ms, excluded.seen_ms)",
-            )
-            .bind(known.as_deref().unwrap_or(node.as_str()))
-            .bind(&public_key[..])
-            .bind(to_json(&labels))
-            .bind(to_json(&learners))
-            .bind(sql(now.0))
-            .execute(&mut *tx)
-            .await?;
-            if known.is_none() {
-                super::audit::node_enrolled(tx, &node, &public_key, &labels, now).await?;
-            }
-            let row: NodeRow = sqlx::query_as(nodes!("WHERE n.public_key = ?"))
-                .bind(&public_key[..])
-                .fetch_one(&mut *tx)
+            let row: Option<NodeRow> = sqlx::query_as(nodes!("WHERE n.id = ?"))
+                .bind(id.as_str())
+                .fetch_optional(tx)
                 .await?;
-            Ok(Ok(row.try_into()?))
+            Ok(row.map(Node::try_from).transpose()?.ok_or(UnknownNode))
         })
         .await
     }
@@ -169,7 +171,7 @@ impl Store {
         self.read("count_enrolled", async move |tx: &mut SqliteConnection| {
             let names: Vec<&str> = names.iter().map(NodeId::as_str).collect();
             let count: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM nodes WHERE id IN (SELECT value FROM json_each(?))
+                "SELECT count(*) FROM nodes WHERE revoked_ms IS NULL AND id IN (SELECT value FROM json_each(?))
                  AND EXISTS (SELECT 1 FROM json_each(learners) WHERE value = ?)",
             )
             .bind(to_json(&names))

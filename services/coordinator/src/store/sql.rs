@@ -134,7 +134,7 @@ mod tests {
     use federation::Timestamp;
 
     use super::{Arc, Context, Moment, Sql, Waker, pin};
-    use crate::store::Store;
+    use crate::store::{Entry, Store};
     use crate::testing::enrolment;
 
     /// Opens the file, and has the power fail at `moment` of the only write. Whether the node is there afterwards.
@@ -149,7 +149,7 @@ mod tests {
         }));
         let store = Store::open(&file, 0, &sql).await.unwrap();
         {
-            let mut enrol = pin!(store.enrol(enrolment("a"), Timestamp(1)));
+            let mut enrol = pin!(store.enrol(enrolment("a"), Entry::Open, Timestamp(1)));
             // The first look brings the answer, or never will any.
             let answer = enrol.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             assert_eq!(answer.is_ready(), moment.is_none());

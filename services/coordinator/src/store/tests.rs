@@ -12,7 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::{
-    Created, Fault, ModelExists, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store,
+    Created, Entry, Fault, ModelExists, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store,
     StoreError, Which,
 };
 use crate::commit::Uncounted;
@@ -147,19 +147,23 @@ async fn a_model_has_one_run_at_a_time() {
 #[tokio::test]
 async fn a_key_is_one_node_and_a_name_is_one_key() {
     let world = World::new().await;
-    let first = world.core.store.enrol(enrolment("a"), NOW).await.unwrap().unwrap();
-    assert_eq!(world.core.store.enrol(enrolment("a"), NOW).await.unwrap().unwrap(), first);
+    let first = world.core.store.enrol(enrolment("a"), Entry::Open, NOW).await.unwrap().unwrap();
+    assert_eq!(
+        world.core.store.enrol(enrolment("a"), Entry::Open, NOW).await.unwrap().unwrap(),
+        first
+    );
 
     let mut renamed = enrolment("b");
     renamed.public_key = first.public_key;
     renamed.labels.insert("site".to_owned(), "ams".to_owned());
-    let same = world.core.store.enrol(renamed, Timestamp(2_000)).await.unwrap().unwrap();
+    let same =
+        world.core.store.enrol(renamed, Entry::Open, Timestamp(2_000)).await.unwrap().unwrap();
     assert_eq!((same.id, same.enrolled_ms, same.seen_ms), (first.id.clone(), 1_000, 2_000));
     assert_eq!(same.labels.len(), 2, "labels are refreshed");
 
     let mut thief = enrolment("a");
     thief.public_key = [9; 32];
-    let refusal = world.core.store.enrol(thief, NOW).await.unwrap().unwrap_err();
+    let refusal = world.core.store.enrol(thief, Entry::Open, NOW).await.unwrap().unwrap_err();
     assert_eq!(refusal.code, RefusalCode::NameTaken);
     assert_eq!(world.core.store.nodes(String::new(), 10).await.unwrap().len(), 1);
     let count = async |names: &[&str], learner: &str| {
@@ -376,7 +380,7 @@ async fn a_caller_that_hangs_up_does_not_stop_its_transaction() {
     }));
     assert!(poll_once(hold.as_mut()).await.is_none());
     {
-        let mut enrol = pin!(store.enrol(enrolment("a"), NOW));
+        let mut enrol = pin!(store.enrol(enrolment("a"), Entry::Open, NOW));
         assert!(poll_once(enrol.as_mut()).await.is_none(), "queued, and its caller hangs up");
     }
     release.send(()).unwrap();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers and all")]
 
+mod access;
+mod attacks_access;
 mod events;
 mod grpc;
 mod idempotency;

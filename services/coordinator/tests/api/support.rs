@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use coordinator::{Config, Coordinator, Running, SystemClock};
 use federation::limits::CHUNK_BYTES;
 use federation::{
-    Artifact, Candidate, Digest, Enrolment, Layout, Metrics, NodeId, Tensor, TrainOrder,
+    Artifact, Candidate, Clock, Digest, Enrolment, Layout, Metrics, NodeId, Tensor, TrainOrder,
 };
 use proto::convert::{Order, RefusalText, Reply, UpdatePart, WaitOrder};
 use proto::v1;
@@ -38,8 +38,12 @@ impl Site {
     }
 
     pub(crate) async fn over(dir: TempDir) -> Self {
-        let clock = Arc::new(SystemClock::new());
-        let running = Coordinator::start(config(dir.path()), clock).await.unwrap();
+        let config = config(dir.path());
+        Self::of(dir, config, Arc::new(SystemClock::new())).await
+    }
+
+    pub(crate) async fn of(dir: TempDir, config: Config, clock: Arc<dyn Clock>) -> Self {
+        let running = Coordinator::start(config, clock).await.unwrap();
         let fleet = FleetServiceClient::new(channel(running.grpc_addr()).await);
         Self { dir, running, fleet }
     }
@@ -167,6 +171,7 @@ pub(crate) fn enrolment(name: &str) -> Enrolment {
         node: name.parse().unwrap(),
         labels: BTreeMap::from([("task".to_owned(), "navigation".to_owned())]),
         learners: vec!["reckon/1".to_owned()],
+        proof: None,
     }
 }
 

@@ -130,6 +130,7 @@ pub(crate) fn enrolment(node_id: String, labels: Vec<v1::Label>) -> v1::EnrolReq
         node_id,
         labels,
         learners: vec!["bench/1".to_owned()],
+        proof: None,
     }
 }
 

@@ -30,7 +30,7 @@ async fn labelled(world: &World, name: &str, labels: &[(&str, &str)]) -> NodeId 
     let mut enrolment = enrolment(name);
     let label = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
     enrolment.labels.extend(labels.iter().map(label));
-    world.core.enrol(enrolment).await.unwrap().unwrap()
+    world.core.enrol(enrolment, None).await.unwrap().unwrap()
 }
 
 fn endless(goal: u32) -> Plan {

@@ -1,0 +1,139 @@
+//! Calls of nodes: who makes them, and whether they may.
+
+use std::sync::Arc;
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use federation::limits::NODE_OPEN_MAX;
+use federation::secret::{Kind, Secret, enrolment_statement, same};
+use federation::{Answer, Digest, Enrolment, EnrolmentProof, NodeId, Refusal, RefusalCode};
+
+use crate::core::Core;
+use crate::presence::Entrance;
+use crate::store::{Entry, StoreError};
+
+/// What a call shows: whose it says it is, and the digest of its secret.
+#[derive(Clone, Debug)]
+pub(crate) struct Credential {
+    node: NodeId,
+    hash: Digest,
+}
+
+/// A call that may be answered; it counts as open until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    _open: Option<Arc<Digest>>,
+}
+
+/// Why a call is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// It shows no credential that holds.
+    Unauthenticated,
+    /// It speaks for another node.
+    NodeMismatch,
+    /// Too many calls of this node, or too many at once; worth another try after so many milliseconds.
+    TooOften(u64),
+}
+
+impl Credential {
+    /// The credential in a text, if it is one.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (node, secret) = Secret::read(Kind::Credential, text)?;
+        Some(Self { node, hash: secret.digest() })
+    }
+
+    /// Whose it says it is.
+    pub(crate) fn node(&self) -> &NodeId {
+        &self.node
+    }
+}
+
+impl Core {
+    /// Lets in a call for `node` that shows `shown`. How often it comes is for [`Core::take_turn`] to say.
+    pub(crate) async fn visit(
+        &self,
+        shown: Option<&Credential>,
+        node: &NodeId,
+    ) -> Result<Result<Visit, Denied>, StoreError> {
+        if !self.access.is_on() {
+            return Ok(Ok(Visit { _open: None }));
+        }
+        let Some(shown) = shown else { return Ok(Err(Denied::Unauthenticated)) };
+        let enter = || self.presence.enter(&shown.node, &shown.hash, NODE_OPEN_MAX);
+        let mut entrance = enter();
+        if matches!(entrance, Entrance::Unknown) {
+            // After a restart; or nobody's name.
+            let known = self.store.node(shown.node.clone()).await?;
+            let known = known.filter(|known| {
+                known.credential.as_ref().is_some_and(|stored| same(stored, &shown.hash))
+            });
+            let Some(known) = known else { return Ok(Err(Denied::Unauthenticated)) };
+            self.presence.admit(known, &*self.clock);
+            entrance = enter();
+        }
+        Ok(match entrance {
+            Entrance::Unknown | Entrance::Wrong => Err(Denied::Unauthenticated),
+            Entrance::In(_) | Entrance::Crowded if shown.node != *node => Err(Denied::NodeMismatch),
+            Entrance::Crowded => Err(Denied::TooOften(1_000)),
+            Entrance::In(open) => Ok(Visit { _open: Some(open) }),
+        })
+    }
+
+    /// Takes a call of `node` from its rate.
+    pub(crate) fn take_turn(&self, node: &NodeId) -> Result<(), Denied> {
+        if !self.access.is_on() {
+            return Ok(());
+        }
+        self.presence.take_turn(node, self.clock.monotonic_ms()).map_err(Denied::TooOften)
+    }
+
+    /// Makes a node known and answers with its name. `shown` is the name of the node whose credential the call shows.
+    pub(crate) async fn enrol(
+        &self,
+        enrolment: Enrolment,
+        shown: Option<NodeId>,
+    ) -> Result<Answer<NodeId>, StoreError> {
+        let entry = match (self.access.is_on(), &enrolment.proof) {
+            (false, _) => Entry::Open,
+            (true, proof) => {
+                let proof = proof.as_ref().map(|proof| proven(&enrolment, proof));
+                match proof.transpose() {
+                    Ok(proof) => Entry::Guarded { shown, proof },
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+            }
+        };
+        let answer = self.store.enrol(enrolment, entry, self.clock.wall()).await?;
+        Ok(answer.map(|node| {
+            let id = node.id.clone();
+            self.presence.admit(node, &*self.clock);
+            id
+        }))
+    }
+}
+
+/// A proof, once it is one: the token's number, the digest of its secret, and the credential that the node will show.
+fn proven(enrolment: &Enrolment, proof: &EnrolmentProof) -> Answer<(u64, Digest, Digest)> {
+    let EnrolmentProof { token, credential, signature } = proof;
+    let Some((id, secret)) = Secret::read::<u64>(Kind::EnrolmentToken, token) else {
+        let code = RefusalCode::EnrolmentTokenUnknown;
+        return Err(Refusal::new(
+            code,
+            "proof.token",
+            "an enrolment token: mse_...",
+            "another text",
+        ));
+    };
+    let Enrolment { public_key, node, .. } = enrolment;
+    let statement = enrolment_statement(public_key, node, id, credential);
+    let signed = VerifyingKey::from_bytes(public_key)
+        .and_then(|key| key.verify_strict(&statement, &Signature::from_bytes(signature)));
+    match signed {
+        Ok(()) => Ok((id, secret.digest(), *credential)),
+        Err(_) => {
+            let code = RefusalCode::EnrolmentProofInvalid;
+            let expected = "the signature of public_key over this enrolment";
+            Err(Refusal::new(code, "proof.signature", expected, "another"))
+        }
+    }
+}
