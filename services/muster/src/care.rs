@@ -45,6 +45,9 @@ pub(crate) struct RestoreArgs {
 /// `muster doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
+    /// The certificate that the coordinator shows, to see how long it is good
+    #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
     #[command(flatten)]
     of: DataDir,
 }
@@ -70,7 +73,8 @@ pub(crate) async fn restore(
 
 /// Looks at a data directory: what to say, and the exit status.
 pub(crate) async fn doctor(args: &DoctorArgs) -> (String, u8) {
-    let found = care::doctor(&args.of.data_dir, &SystemClock::new()).await;
+    let found =
+        care::doctor(&args.of.data_dir, args.tls_cert.as_deref(), &SystemClock::new()).await;
     (args.of.shown(&found), found.exit_code())
 }
 
