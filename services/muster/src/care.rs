@@ -48,6 +48,9 @@ pub(crate) struct RestoreArgs {
 /// `muster doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
+    /// The certificate that the coordinator shows, to see how long it is good
+    #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
     #[command(flatten)]
     of: DataDir,
 }
@@ -73,7 +76,8 @@ pub(crate) async fn restore(
 
 /// Looks at a data directory: what to say, and the exit status.
 pub(crate) async fn doctor(args: &DoctorArgs) -> Result<(String, u8), CareError> {
-    let found = care::doctor(&args.of.dir()?, &SystemClock::new()).await;
+    let dir = args.of.dir()?;
+    let found = care::doctor(&dir, args.tls_cert.as_deref(), &SystemClock::new()).await;
     Ok((args.of.shown(&found), found.exit_code()))
 }
 

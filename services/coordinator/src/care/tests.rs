@@ -253,7 +253,7 @@ async fn a_restore_takes_no_place_by_mistake_and_keeps_what_was_there() {
 }
 
 async fn examined(world: &World) -> Diagnosis {
-    doctor(world.dir.path(), &*world.clock).await
+    doctor(world.dir.path(), None, &*world.clock).await
 }
 
 fn status(found: &Diagnosis, name: &str) -> Health {
@@ -280,6 +280,27 @@ async fn a_doctor_finds_nothing_where_nothing_is() {
     assert_eq!(says(&found, "lock"), "no coordinator runs on it");
     assert!(found.to_string().ends_with("All is well."), "{found}");
     assert_eq!(names(world.dir.path()), ["coordinator.db", "coordinator.lock"], "it only looks");
+}
+
+#[tokio::test]
+async fn a_doctor_knows_the_end_of_a_certificate() {
+    let (world, _) = busy().await;
+    let file = world.dir.path().join("cert.pem");
+    // The world stands on 2023-11-14.
+    for ((year, month, day), status, says) in [
+        ((2025, 1, 1), Health::Ok, "good for 413 days"),
+        ((2023, 12, 1), Health::Warn, "good for 16 days"),
+        ((2023, 11, 1), Health::Fail, "over since 13 days"),
+    ] {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, month, day);
+        let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        fs::write(&file, made.pem()).unwrap();
+        let found = doctor(world.dir.path(), Some(&file), &*world.clock).await;
+        let check = found.checks.iter().find(|check| check.name == "tls").unwrap();
+        assert_eq!(check.status, status, "{found}");
+        assert!(check.says.contains(says), "{found}");
+    }
 }
 
 #[tokio::test]
