@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_input;
+mod care;
 mod cli;
 mod cli_help;
 mod crash;
@@ -15,6 +16,9 @@ mod kill;
 mod python;
 mod reload;
 mod shutdown;
+mod storage;
 mod support;
 mod sync;
 mod tidy;
+mod tls;
+mod upgrade;

@@ -12,6 +12,7 @@ import collections
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,10 +41,13 @@ def start(*arguments, **options):
     return child
 
 
-def ask(base, path, body=None):
+def ask(base, path, body=None, token=None):
     """The answer's JSON, or its bytes; a refusal is None."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(base + path, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(base + path, data, headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             whole = answer.read()
@@ -73,7 +77,7 @@ def plan(goal, rounds, deadline_ms):
     }
 
 
-def an_artifact(work):
+def an_artifact():
     """The first version of the demo's model."""
     demo = start("demo", "--nodes", "1", "--rounds", "1", "--keep", stderr=subprocess.STDOUT)
     for line in demo.stdout:
@@ -86,53 +90,69 @@ def an_artifact(work):
     sys.exit("the demo ended")
 
 
-def a_coordinator(work):
-    serve = start("serve", "--data-dir", f"{work}/data", "--http-listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0")
-    http, grpc = (serve.stdout.readline().split()[-1] for _ in range(2))
-    wait("the coordinator", lambda: ask(http, "/readyz"))
-    return http, grpc
+class Coordinator:
+    """A coordinator that asks for tokens, and the tokens of those who ask."""
+
+    def __init__(self, work):
+        listen = ["--http-listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"]
+        serve = start("serve", "--data-dir", f"{work}/data", "--auth", "tokens", *listen)
+        self.http, self.grpc = (serve.stdout.readline().split()[-1] for _ in range(2))
+        wait("the coordinator", lambda: ask(self.http, "/readyz"))
+        with open(f"{work}/data/admin.token") as file:
+            self.token = file.read().strip()
+        self.kept = {}
+        for name, scope in [("keeper", "admin"), ("admin", "admin"), ("read", "read")]:
+            made = self.ask("/v1/tokens", {"name": name, "scope": scope})
+            self.kept[name] = (made["id"], made["token"])
+        # The first one may be revoked by whoever tries it.
+        self.token = self.kept["keeper"][1]
+
+    def ask(self, path, body=None):
+        return ask(self.http, path, body, self.token)
 
 
-def a_node(work, grpc, name):
-    return start(
-        "node", "--coordinator", grpc, "--state", f"{work}/{name}", "--name", name, "--label", "site=ams", "--data", "navigation"
-    )
+def a_node(work, coordinator, name, enrol):
+    options = ["--state", f"{work}/{name}", "--name", name, "--data", "navigation", "--enrol-token", enrol]
+    return start("node", "--coordinator", coordinator.grpc, *options)
 
 
 def prepare(work):
-    """A coordinator with a run that is over, and one with an open round in which one of two nodes was counted."""
-    artifact = an_artifact(work)
-    http, grpc = a_coordinator(work)
+    """A coordinator with a run that is over, and an open one of whose round one of two nodes was counted."""
+    artifact = an_artifact()
+    coordinator = Coordinator(work)
     for name in ["cues", "open"]:
-        assert ask(http, "/v1/models", {"name": name, "artifact": artifact})
-    nodes = [a_node(work, grpc, name) for name in ["ams-1", "ams-2"]]
-    done = ask(http, "/v1/runs", {"model": "cues", "plan": plan(2, 2, 600_000)})["id"]
-    wait("the finished run", lambda: ask(http, f"/v1/runs/{done}")["state"] == "completed")
-    nodes[1].terminate()
-    nodes[1].wait()
-    open_run = {"model": "open", "plan": plan(1, 1_000_000, 600_000)}
-    assert ask(http, "/v1/runs", open_run)
-    wait("the open run", lambda: ask(http, "/v1/runs/2")["round"])
-    return http, open_run
+        assert coordinator.ask("/v1/models", {"name": name, "artifact": artifact})
+    enrol = {"name": "line-3", "labels": {"site": "ams"}, "uses_max": 2}
+    enrol = coordinator.ask("/v1/enrolment-tokens", enrol)["token"]
+    nodes = [a_node(work, coordinator, name, enrol) for name in ["ams-1", "ams-2"]]
+    done = coordinator.ask("/v1/runs", {"model": "cues", "plan": plan(2, 2, 600_000)})["id"]
+    wait("the finished run", lambda: coordinator.ask(f"/v1/runs/{done}")["state"] == "completed")
+    # One of the two falls asleep, and the round waits for it.
+    nodes[1].send_signal(signal.SIGSTOP)
+    open_run = {"model": "open", "plan": plan(2, 1_000, 3_600_000)}
+    run = coordinator.ask("/v1/runs", open_run)["id"]
+    wait("the open round", lambda: (coordinator.ask(f"/v1/runs/{run}")["round"] or {}).get("updates") == 1)
+    return coordinator, open_run
 
 
-def keep_open(http, open_run, over):
+def keep_open(coordinator, open_run, over):
     """Some of what is asked cancels and pauses runs: makes the open one again."""
     while not over.wait(0.5):
         lives = False
         for state in ["waiting", "running", "paused"]:
-            for run in ask(http, f"/v1/runs?model={open_run['model']}&state={state}&limit=1")["items"]:
+            runs = coordinator.ask(f"/v1/runs?model={open_run['model']}&state={state}&limit=1")
+            for run in runs["items"]:
                 lives = True
                 if state == "paused":
-                    ask(http, f"/v1/runs/{run['id']}/resume", NOTHING)
+                    coordinator.ask(f"/v1/runs/{run['id']}/resume", NOTHING)
         if not lives:
-            ask(http, "/v1/runs", open_run)
+            coordinator.ask("/v1/runs", open_run)
 
 
-def operations(http):
+def operations(coordinator):
     """Pairs of a pattern of whole requests (`GET /v1/runs/7`) and the operation's name."""
     found = []
-    for path, item in ask(http, "/openapi.json")["paths"].items():
+    for path, item in coordinator.ask("/openapi.json")["paths"].items():
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]*", re.escape(path))
         methods = [method.upper() for method in item if method in ("get", "post", "put", "patch", "delete")]
         found += [(re.compile(f"{method} {pattern}"), f"{method} {path}") for method in methods]
@@ -147,43 +167,61 @@ def count(har, known, told):
         told[name][entry["response"]["status"]] += 1
 
 
+def hold(coordinator, who, work):
+    """Lets schemathesis ask as `who`; whether it found no fault, and the requests it made."""
+    har = f"{work}/{who}.har"
+    command = [SCHEMATHESIS, "run", f"{work}/openapi.json", "--url", coordinator.http, "--no-color"]
+    command += ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "50", "--seed", "1"]
+    command += ["--checks", CHECKS, "--generation-database", "none", "--continue-on-failure"]
+    command += ["--suppress-health-check", "all", "--warnings", "off", "--report", "har", "--report-har-path", har]
+    # A token may ask 100 times a second.
+    command += ["--rate-limit", "90/s"]
+    command += [part for path in EXCLUDED for part in ("--exclude-path", path)]
+    if who in coordinator.kept:
+        command += ["--header", f"Authorization: Bearer {coordinator.kept[who][1]}"]
+    kept = ",".join(str(number) for number, _ in coordinator.kept.values())
+    hooks = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hooks.py")
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": hooks, "KEPT_TOKENS": kept}
+    begin = time.monotonic()
+    fine = subprocess.run(command, cwd=work, env=environment).returncode == 0
+    print(f"{who}: {time.monotonic() - begin:.0f} s", flush=True)
+    return fine, har
+
+
 def main():
+    told = collections.defaultdict(collections.Counter)
+    failed = []
     with tempfile.TemporaryDirectory() as work:
         try:
-            http, open_run = prepare(work)
-            known = operations(http)
+            coordinator, open_run = prepare(work)
+            known = operations(coordinator)
+            with open(f"{work}/openapi.json", "w") as file:
+                json.dump(coordinator.ask("/openapi.json"), file)
             over = threading.Event()
-            keeper = threading.Thread(target=keep_open, args=(http, open_run, over))
+            keeper = threading.Thread(target=keep_open, args=(coordinator, open_run, over))
             keeper.start()
-            failed = []
-            told = collections.defaultdict(collections.Counter)
-            for who, headers in [("no token", [])]:
-                begin = time.monotonic()
-                har = f"{work}/{who}.har"
-                command = [SCHEMATHESIS, "run", f"{http}/openapi.json", "--no-color", "--report", "har"]
-                command += ["--report-har-path", har, "--phases", "examples,coverage,fuzzing,stateful"]
-                command += ["--max-examples", "50", "--seed", "1", "--checks", CHECKS, "--generation-database", "none"]
-                command += ["--continue-on-failure", "--suppress-health-check", "all", "--warnings", "off"]
-                command += [part for path in EXCLUDED for part in ("--exclude-path", path)]
-                command += [part for header in headers for part in ("--header", header)]
-                if subprocess.run(command, cwd=work).returncode != 0:
-                    failed.append(who)
-                print(f"{who}: {time.monotonic() - begin:.0f} s")
-                count(har, known, told)
-            over.set()
-            keeper.join()
+            try:
+                for who in ["admin", "read", "nobody"]:
+                    fine, har = hold(coordinator, who, work)
+                    count(har, known, told)
+                    if not fine:
+                        failed.append(who)
+            finally:
+                over.set()
+                keeper.join()
         finally:
             for child in children:
                 child.kill()
-        for name, statuses in sorted(told.items()):
-            print(f"{name:70} " + "  ".join(f"{status}: {times}" for status, times in sorted(statuses.items())))
-        silent = [
-            name for _, name in known
-            if name.startswith("GET") and name.split()[1] not in EXCLUDED and not any(200 <= s < 300 for s in told[name])
-        ]
-        if silent:
-            print("never answered with 2xx:", ", ".join(silent))
-        sys.exit(f"schemathesis found faults with {', '.join(failed)}" if failed else bool(silent))
+                child.wait()
+    for name, statuses in sorted(told.items()):
+        print(f"{name:70} " + "  ".join(f"{status}: {times}" for status, times in sorted(statuses.items())))
+    gets = [name for _, name in known if name.startswith("GET") and name.split()[1] not in EXCLUDED]
+    silent = [name for name in gets if not any(200 <= status < 300 for status in told[name])]
+    if silent:
+        print("never answered with 2xx:", ", ".join(silent))
+    if failed:
+        print("schemathesis found faults as", ", ".join(failed))
+    sys.exit(1 if silent or failed else 0)
 
 
 main()

@@ -1,11 +1,12 @@
 //! Care of a database: copies that can be relied on, their way back, and what is wrong with a data directory.
 //!
 //! [`backup()`] copies the database of a running or a stopped coordinator, [`restore()`] puts a copy in place,
-//! [`doctor()`] looks and changes nothing.
+//! [`doctor()`] looks and changes nothing. `retention` is what a coordinator itself drops as it gets old.
 
 mod backup;
 mod doctor;
 mod restore;
+pub(crate) mod retention;
 #[cfg(test)]
 mod tests;
 

@@ -20,6 +20,7 @@ use federation::pace::Pace;
 use tracing_subscriber::EnvFilter;
 
 use crate::access::Auth;
+use crate::care::retention::Policy;
 use crate::commit::GroupLimits;
 use crate::core::Limits;
 
@@ -84,6 +85,21 @@ settings! {
 
     /// Most memory for updates that are being received or wait to be counted, in MiB; the largest update must fit
     payloads_mib_max: u32 = 64 => "limits.payloads_mib_max", MIB, Restart, 5..=1 << 16;
+
+    /// Days that events are kept; 0 for ever
+    retention_events_days: u32 = 30 => "retention.events_days", DAYS, Reload, 0..=36_500;
+
+    /// Days that a round's sum is kept after its end, without which its version cannot be replayed; 0 for ever
+    retention_sums_days: u32 = 0 => "retention.sums_days", DAYS, Reload, 0..=36_500;
+
+    /// Days that a round's receipts and cohort are kept after its end; 0 for ever
+    retention_receipts_days: u32 = 0 => "retention.receipts_days", DAYS, Reload, 0..=36_500;
+
+    /// How many artifacts are kept of each model, the newest, besides those in use; 0 for all
+    retention_versions_newest: u32 = 0 => "retention.versions_newest", N, Reload, 0..=1 << 30;
+
+    /// Of older artifacts, each one is kept whose version number is a multiple of this; 0 for none
+    retention_versions_every: u32 = 0 => "retention.versions_every", N, Reload, 0..=1 << 30;
 
     /// Longest that shutdown waits for requests in flight, in milliseconds
     shutdown_grace_ms: u64 = 20_000 => "shutdown.grace_ms", MS, Reload, 0..=600_000;
@@ -164,6 +180,13 @@ impl Config {
             payloads_kib_max: size(self.payloads_mib_max).saturating_mul(1024),
             tick: Duration::from_millis(self.tick_ms),
             grace: Duration::from_millis(self.shutdown_grace_ms),
+            retention: Policy {
+                events_days: self.retention_events_days,
+                sums_days: self.retention_sums_days,
+                receipts_days: self.retention_receipts_days,
+                versions_newest: self.retention_versions_newest,
+                versions_every: self.retention_versions_every,
+            },
             pace: Pace { asks_per_s_max: self.ask_per_s_max, idle_ms: self.idle_retry_ms_max },
             auth: self.auth,
         }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Auth};
+use crate::care::retention::Policy;
 use crate::commit::{GroupLimits, Queue, Waiting, queue};
 use crate::orders::Board;
 use crate::posted::Posted;
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) failing: AtomicBool,
     /// Who may come in.
     pub(crate) access: Access,
+    /// Whether there is no room to write.
+    pub(crate) full: AtomicBool,
     /// The bounds to keep to, which a reload may move: read at each use.
     limits: RwLock<Limits>,
 }
@@ -55,6 +58,8 @@ pub(crate) struct Limits {
     pub(crate) groups: GroupLimits,
     /// Most memory for payloads, in KiB.
     pub(crate) payloads_kib_max: usize,
+    /// What is kept, and for how long.
+    pub(crate) retention: Policy,
     /// How often the fleet may ask.
     pub(crate) pace: Pace,
     /// Whether callers must show who they are.
@@ -70,6 +75,8 @@ pub(crate) struct Limits {
 pub(crate) enum Readiness {
     /// Yes.
     Ready,
+    /// No: the disk or the database is full.
+    StorageFull,
     /// No: the database does not take writes.
     StoreFailing,
     /// No: it is shutting down.
@@ -97,6 +104,7 @@ impl Core {
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
             access: Access::new(limits.auth, entropy),
+            full: AtomicBool::new(false),
             limits: RwLock::new(*limits),
         };
         (core, updates)
@@ -117,6 +125,8 @@ impl Core {
     pub(crate) fn readiness(&self) -> Readiness {
         if self.stop.is_cancelled() {
             Readiness::Draining
+        } else if self.full.load(Ordering::Relaxed) {
+            Readiness::StorageFull
         } else if self.failing.load(Ordering::Relaxed) {
             Readiness::StoreFailing
         } else {

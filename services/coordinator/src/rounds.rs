@@ -148,7 +148,9 @@ impl Rounds {
     }
 
     async fn keep_time(&mut self, now_ms: u64) -> Result<(), StoreError> {
-        if self.kept_ms.is_some_and(|kept_ms| now_ms.saturating_sub(kept_ms) < KEEP_TIME_MS) {
+        let due = self.kept_ms.is_none_or(|kept_ms| now_ms.saturating_sub(kept_ms) >= KEEP_TIME_MS);
+        self.look_for_room(due).await;
+        if !due {
             return Ok(());
         }
         let served = |(&key, round): (&RoundKey, &Arc<OpenRound>)| {
@@ -167,6 +169,29 @@ impl Rounds {
         }
         self.kept_ms = Some(now_ms);
         Ok(())
+    }
+
+    /// After a write found no room, looks whether there is none at all or was only too little for it, and from then on
+    /// whether there is some again. `due` says that it is time for another look.
+    async fn look_for_room(&self, due: bool) {
+        let Core { store, full, .. } = &*self.core;
+        let was_full = full.load(Ordering::Relaxed);
+        if !store.is_cramped() && !(was_full && due) {
+            return;
+        }
+        let found = store.prove_room().await;
+        store.forget_cramped();
+        // What else may fail is for whoever writes next to tell.
+        let is_full = matches!(found, Err(StoreError::Full { .. }));
+        full.store(is_full, Ordering::Relaxed);
+        match (was_full, is_full) {
+            (false, true) => tracing::error!(
+                code = "storage_full",
+                "the disk or the database is full: updates are refused until there is room"
+            ),
+            (true, false) => tracing::info!("there is room again"),
+            _ => {}
+        }
     }
 
     /// Settles a round that has its goal or its deadline.

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::access::{FirstToken, first_token};
+use crate::care::retention::Housekeeping;
 use crate::commit::{self, Waiting};
 use crate::config::Config;
 use crate::core::{Core, Readiness};
@@ -268,6 +269,7 @@ impl Tuning {
 /// Ticks at every interval and whenever something calls for it, until stopped between two ticks.
 async fn tick(core: Arc<Core>, health: HealthReporter, stop: CancellationToken) {
     let mut rounds = Rounds::new(Arc::clone(&core));
+    let mut housekeeping = Housekeeping::new(Arc::clone(&core));
     let mut interval = every(core.limits().tick);
     let mut reported = Readiness::Ready;
     loop {
@@ -282,6 +284,8 @@ async fn tick(core: Arc<Core>, health: HealthReporter, stop: CancellationToken) 
         }
         // A failure is logged by then, and worth another try at the next tick.
         while rounds.tick().await.unwrap_or(false) && !stop.is_cancelled() {}
+        // One small step a tick. Its failure is logged, too, and worth another try in a minute.
+        let _ = housekeeping.tick().await;
         let readiness = core.readiness();
         if reported != readiness && readiness != Readiness::Draining {
             report_health(&health, readiness).await;
@@ -302,7 +306,9 @@ fn every(period: Duration) -> Interval {
 async fn report_health(health: &HealthReporter, readiness: Readiness) {
     let status = match readiness {
         Readiness::Ready => tonic_health::ServingStatus::Serving,
-        Readiness::StoreFailing | Readiness::Draining => tonic_health::ServingStatus::NotServing,
+        Readiness::StorageFull | Readiness::StoreFailing | Readiness::Draining => {
+            tonic_health::ServingStatus::NotServing
+        }
     };
     for service in grpc::HEALTH_SERVICES {
         health.set_service_status(service, status).await;

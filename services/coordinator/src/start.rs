@@ -1,8 +1,9 @@
 //! Why a coordinator does not start: each reason with a stable code and an exit code of its own kind.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -113,13 +114,13 @@ impl StartError {
     }
 }
 
-/// Makes the data directory and takes it for this process, until the file is dropped.
+/// Makes the data directory, its owner's alone, and takes it for this process, until the file is dropped.
 pub(crate) fn take_data_dir(dir: &Path) -> Result<File, StartError> {
     let unwritable = |error: io::Error| StartError::DataDirUnwritable {
         dir: dir.to_owned(),
         reason: error.to_string(),
     };
-    std::fs::create_dir_all(dir).map_err(unwritable)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable)?;
     let lock = File::options()
         .create(true)
         .truncate(false)

@@ -19,8 +19,8 @@ use crate::table::{Column, digest, text};
 pub(crate) enum Command {
     /// Check the audit log and the versions it tells of: exit status 0 for ok, 1 for broken, 3 for pruned
     Verify(VerifyArgs),
-    /// Compute versions again from their recorded inputs: exit status 0 if all are the same, 1 if one differs, 65 if one
-    /// cannot be computed
+    /// Compute versions again from their recorded inputs: exit status 0 if all are the same, 1 if one differs, 3 if
+    /// retention dropped what one was made of, 65 if one cannot be computed for another reason
     Replay(ReplayArgs),
     /// Show the audit log of a coordinator, running and asked over REST, one entry a line
     List(ListArgs),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::SystemEntropy;
 use federation::{Artifact, Entropy as _};
 use serde_json::{Value, json};
-use simulator::{Bytes, Method, Rest, RestError, RestStream};
+use simulator::{Access, Bytes, Method, Rest, RestError, RestStream};
 use tokio::time::{sleep, timeout};
 
 use crate::failure::{Failure, status};
@@ -38,7 +38,10 @@ impl Client {
     /// A client that has not connected yet.
     pub(crate) fn new(target: Target) -> Result<Self, Failure> {
         let authorization = target.token.as_ref().map(|token| format!("Bearer {token}"));
-        Ok(Self { rest: Rest::new(&target.url), target, authorization })
+        let (url, ca_file) = (target.url.clone(), target.ca_file.clone());
+        // The token goes with each request, in its headers.
+        let rest = Rest::connect(&Access { url, ca_file, token: None })?;
+        Ok(Self { rest, target, authorization })
     }
 
     /// Where the coordinator is.

@@ -132,6 +132,7 @@ impl From<RestError> for Failure {
     fn from(error: RestError) -> Self {
         let what = error.to_string();
         match error {
+            RestError::Access { code, .. } => Self::new(code, what, status::USAGE),
             RestError::Unreachable { .. } => {
                 Self::new("coordinator_unreachable", what, status::UNAVAILABLE)
             }

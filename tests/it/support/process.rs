@@ -165,6 +165,11 @@ impl Serve {
         Self { child, http, grpc, _stdout: lines }
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it has not been waited for")
+    }
+
     /// Its REST address.
     pub(crate) fn http(&self) -> &str {
         &self.http

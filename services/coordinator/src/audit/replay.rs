@@ -1,5 +1,6 @@
 //! Versions, computed again from what is recorded: base, plan, sums.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::path::Path;
 
@@ -9,7 +10,9 @@ use serde::Serialize;
 
 use super::{AuditError, open, read};
 use crate::rounds::next_version;
-use crate::store::{Aggregate, Aggregated, Fault, Ledger, Lineage, MadeBy, StoredRun, stored_plan};
+use crate::store::{
+    Aggregate, Aggregated, Dropped, Fault, Ledger, Lineage, MadeBy, StoredRun, stored_plan, subject,
+};
 
 /// What became of the versions of a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,6 +52,11 @@ pub enum Outcome {
         /// What differs; at least one.
         differences: Vec<Difference>,
     },
+    /// It cannot be computed any more: retention dropped what it was made of.
+    Pruned {
+        /// What is gone.
+        why: String,
+    },
     /// It cannot be computed.
     NotReplayable {
         /// Why not.
@@ -83,8 +91,10 @@ struct Course {
     run: RunId,
     /// The last round that made a version.
     round: u32,
-    /// The optimiser's state, or the version at which it was lost.
-    state: Result<Master, VersionNumber>,
+    /// The optimiser's state, or the version at which it was lost, and whether retention dropped what it follows from.
+    state: Result<Master, (VersionNumber, bool)>,
+    /// The version before the next, as it was computed.
+    last: Option<Artifact>,
     /// The version that differed, until one agrees again: what follows from a wrong sum is not wrong itself.
     suspect: Option<VersionNumber>,
 }
@@ -101,14 +111,16 @@ pub async fn replay(file: &Path, model: Option<&ModelName>) -> Result<Replay, Au
 
 async fn all(ledger: &mut Ledger, model: Option<&ModelName>) -> Result<Replay, Fault> {
     let mut replayed = Replay { versions: Vec::new(), runs: Vec::new() };
+    let gone = ledger.dropped().await?;
     // One run at a time moves a model: each course is whole before the next begins.
     let mut courses: Vec<Course> = Vec::new();
     for (model, number) in ledger.versions(model).await? {
         let Some(made) = ledger.lineage(&model, number).await? else { continue };
         let mut checks = Checks(Vec::new());
-        let done = one(ledger, &made, &mut courses, &mut checks).await?;
+        let done = one(ledger, &made, &gone, &mut courses, &mut checks).await?;
         let outcome = match done {
-            Err(why) if checks.0.is_empty() => Outcome::NotReplayable { why },
+            Err(Lost { why, dropped: true }) if checks.0.is_empty() => Outcome::Pruned { why },
+            Err(Lost { why, .. }) if checks.0.is_empty() => Outcome::NotReplayable { why },
             _ if checks.0.is_empty() => Outcome::Ok,
             _ => Outcome::Differs { differences: checks.0 },
         };
@@ -128,22 +140,38 @@ async fn all(ledger: &mut Ledger, model: Option<&ModelName>) -> Result<Replay, F
     Ok(replayed)
 }
 
+/// Why a version cannot be computed.
+struct Lost {
+    why: String,
+    /// Whether retention dropped what is missing.
+    dropped: bool,
+}
+
+/// What is missing by nobody's decision.
+fn lost(why: impl Into<String>) -> Lost {
+    Lost { why: why.into(), dropped: false }
+}
+
 /// Computes one version again. An error is why that is not possible.
 async fn one(
     ledger: &mut Ledger,
     made: &Lineage,
+    gone: &BTreeSet<(Dropped, String)>,
     courses: &mut Vec<Course>,
     checks: &mut Checks,
-) -> Result<Result<(), String>, Fault> {
-    let stored = ledger.artifact(made.digest).await?;
+) -> Result<Result<(), Lost>, Fault> {
+    let is_gone = |what, name: String| gone.contains(&(what, name));
+    let no_artifact = |number| is_gone(Dropped::Artifacts, subject(&made.model, number));
+    let stored = ledger.artifact(made.digest).await?.filter(|_| !no_artifact(made.number));
     if let Some(bytes) = &stored {
         checks.same("artifact", made.digest, Digest::of(bytes));
     }
     let Some(by) = &made.made_by else {
-        return Ok(stored.map(|_| ()).ok_or_else(|| "its artifact is not stored".to_owned()));
+        let why = "its artifact is not stored any more".to_owned();
+        return Ok(stored.map(|_| ()).ok_or(Lost { why, dropped: no_artifact(made.number) }));
     };
     if courses.last().is_none_or(|course| course.run != by.round.run) {
-        courses.push(begin(ledger, made, by).await?);
+        courses.push(begin(ledger, made, by, no_artifact(by.run_base)).await?);
     }
     let course = courses.last_mut().expect("one was just begun");
     course.round += 1;
@@ -153,30 +181,39 @@ async fn one(
     checks.same("parent", show(made.parent), by.base_version);
     let master = match &course.state {
         Ok(master) => master.clone(),
-        Err(lost) if *lost == made.number => {
-            return Ok(Err("the version that its run began from is not stored".to_owned()));
-        }
-        Err(lost) => {
-            return Ok(Err(format!("it comes after version {lost}, which could not be computed")));
+        Err((at, dropped)) => {
+            let why = if *at == made.number {
+                "the version that its run began from is not stored".to_owned()
+            } else {
+                format!("it comes after version {at}, which could not be computed")
+            };
+            return Ok(Err(Lost { why, dropped: *dropped }));
         }
     };
-    course.state = Err(made.number);
+    course.state = Err((made.number, false));
 
     let Some(bytes) = ledger.sum(by.key).await? else {
-        return Ok(Err("its sum is not stored any more".to_owned()));
+        let dropped = is_gone(Dropped::Sums, by.round.to_string());
+        course.state = Err((made.number, dropped));
+        return Ok(Err(Lost { why: "its sum is not stored any more".to_owned(), dropped }));
     };
     checks.same("sum_digest", show(made.sum_digest), Digest::of(&bytes));
-    let Some(base) = artifact(ledger, &made.model, by.base_version).await? else {
-        return Ok(Err(format!("version {}, its parent, is not stored", by.base_version)));
+    // One that retention dropped was computed a moment ago.
+    let computed = course.last.take().filter(|last| made.parent_digest == Some(of(last)));
+    let Some(base) = artifact(ledger, &made.model, by.base_version).await?.or(computed) else {
+        let dropped = no_artifact(by.base_version);
+        course.state = Err((made.number, dropped));
+        let why = format!("version {}, its parent, is not stored", by.base_version);
+        return Ok(Err(Lost { why, dropped }));
     };
     let plan = match stored_plan(&by.plan) {
         Ok(plan) => plan,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(lost(error.to_string()))),
     };
     let lanes = base.layout().weights();
     let sum = match Sum::decode(&bytes, lanes, by.weight, by.updates) {
         Ok(sum) => sum,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(lost(error.to_string()))),
     };
     if master.values().len() != lanes {
         checks.same("layout", lanes, master.values().len());
@@ -205,11 +242,12 @@ async fn one(
             return Ok(Ok(()));
         }
     };
-    let (digest, state) = (Digest::of(&artifact.encode()), Digest::of(&master.encode()));
+    let (digest, state) = (of(&artifact), Digest::of(&master.encode()));
+    course.last = Some(artifact);
     let agrees = digest == made.digest && made.optimizer_digest == Some(state);
     course.state = Ok(master);
     if let Some(first) = course.suspect.filter(|_| !agrees) {
-        return Ok(Err(format!("it comes after version {first}, which differs")));
+        return Ok(Err(lost(format!("it comes after version {first}, which differs"))));
     }
     course.suspect = (!agrees).then_some(made.number);
     checks.same("digest", made.digest, digest);
@@ -218,10 +256,15 @@ async fn one(
 }
 
 /// A run before its first round.
-async fn begin(ledger: &mut Ledger, made: &Lineage, by: &MadeBy) -> Result<Course, Fault> {
+async fn begin(
+    ledger: &mut Ledger,
+    made: &Lineage,
+    by: &MadeBy,
+    dropped: bool,
+) -> Result<Course, Fault> {
     let base = artifact(ledger, &made.model, by.run_base).await?;
-    let state = base.map(|base| first_state(&base)).ok_or(made.number);
-    Ok(Course { run: by.round.run, round: 0, state, suspect: None })
+    let state = base.as_ref().map(first_state).ok_or((made.number, dropped));
+    Ok(Course { run: by.round.run, round: 0, state, last: base, suspect: None })
 }
 
 /// The optimiser's state before the first round.
@@ -253,6 +296,11 @@ async fn one_run(
         checks.same("optimizer state", show(stored), Digest::of(&state));
     }
     Ok(ReplayedRun { run: run.id.0, model: run.model.to_string(), differences: checks.0 })
+}
+
+/// The digest that a version of this content has.
+fn of(artifact: &Artifact) -> Digest {
+    Digest::of(&artifact.encode())
 }
 
 /// A version's artifact, if it is stored and is one.
@@ -289,7 +337,7 @@ impl Checks {
 
 impl Replay {
     /// What a process should exit with: 0 only when everything is the same, 1 when something differs, 65 (EX_DATAERR) when
-    /// something could not be computed.
+    /// something could not be computed, 3 when that is because retention dropped what it was made of.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let differs =
@@ -298,8 +346,14 @@ impl Replay {
             || self.runs.iter().any(|run| !run.differences.is_empty())
         {
             1
-        } else if self.versions.iter().any(|version| version.outcome != Outcome::Ok) {
+        } else if self
+            .versions
+            .iter()
+            .any(|version| matches!(version.outcome, Outcome::NotReplayable { .. }))
+        {
             65
+        } else if self.versions.iter().any(|version| version.outcome != Outcome::Ok) {
+            3
         } else {
             0
         }
@@ -333,6 +387,7 @@ impl Display for Replay {
                     writeln!(f, "{name}: differs{gone}")?;
                     differences.iter().try_for_each(|difference| writeln!(f, "  {difference}"))?;
                 }
+                (Outcome::Pruned { why }, _) => writeln!(f, "{name}: pruned: {why}")?,
                 (Outcome::NotReplayable { why }, _) => {
                     writeln!(f, "{name}: not replayable: {why}")?;
                 }

@@ -1,6 +1,6 @@
 //! The audit log's chain, and each version against what the log says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::{AuditError, PAGE_ENTRIES, open, read};
 use crate::store::{
-    Fault, Ledger, Lineage, MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject,
+    Dropped, Fault, Ledger, Lineage, MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort,
+    subject,
 };
 
 /// What became of a check of the log.
@@ -29,6 +30,8 @@ pub struct Verification {
     pub head_given: bool,
     /// The versions, against the log; all zero when its chain is broken.
     pub versions: Versions,
+    /// Artifacts, sums and rounds' receipts that retention dropped, as the log tells.
+    pub dropped: u64,
     /// The first thing that is wrong.
     pub broken: Option<Problem>,
 }
@@ -39,7 +42,7 @@ pub struct Verification {
 pub enum Standing {
     /// Whole.
     Ok,
-    /// In order, but retention dropped details.
+    /// In order, but retention dropped details, or what the log tells of.
     Pruned,
     /// Not as it was written.
     Broken,
@@ -66,6 +69,58 @@ pub struct Problem {
     pub why: String,
 }
 
+/// What a log whose chain is whole says of the rest.
+#[derive(Default)]
+struct Found {
+    versions: Versions,
+    dropped: u64,
+    problem: Option<Problem>,
+}
+
+/// What is not there any more, and which of it the log tells of.
+struct Gone {
+    /// What there is none of.
+    dropped: BTreeSet<(Dropped, String)>,
+    /// Of these, what no entry was found for yet.
+    untold: BTreeSet<(Dropped, String)>,
+    /// Of which sorts of it some entry tells whose detail is gone itself.
+    faded: BTreeSet<Dropped>,
+}
+
+impl Gone {
+    fn new(dropped: BTreeSet<(Dropped, String)>) -> Self {
+        Self { untold: dropped.clone(), dropped, faded: BTreeSet::new() }
+    }
+
+    /// Reads an entry of retention.
+    fn take(&mut self, entry: &Entry) {
+        let Some(sort) = Dropped::of(&entry.action) else { return };
+        let Some(detail) = &entry.detail else {
+            self.faded.insert(sort);
+            return;
+        };
+        let said = serde_json::from_str::<Value>(detail).unwrap_or_default();
+        for name in said["of"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            self.untold.remove(&(sort, name.to_owned()));
+        }
+    }
+
+    fn has(&self, sort: Dropped, name: &str) -> bool {
+        self.dropped.contains(&(sort, name.to_owned()))
+    }
+
+    /// What nobody dropped that should have, at the end of the log.
+    fn problem(&self, seq: u64) -> Option<Problem> {
+        let (sort, name) = self.untold.iter().find(|(sort, _)| !self.faded.contains(sort))?;
+        let what = match sort {
+            Dropped::Artifacts => "the artifact of version",
+            Dropped::Sums => "the sum of round",
+            Dropped::Receipts => "what is known of the receipts of round",
+        };
+        Some(Problem { seq, why: format!("{what} {name} is gone, and no entry tells of it") })
+    }
+}
+
 /// An entry that tells of a version.
 struct Told {
     seq: u64,
@@ -83,12 +138,13 @@ pub async fn verify(file: &Path, kept: Option<Digest>) -> Result<Verification, A
     let mut chain = Chain::new(kept);
     let checked = check(&mut ledger, &mut chain).await;
     let checked = read(file, &ledger, checked)?;
-    let (versions, broken) = match checked {
-        Ok((versions, problem)) => (versions, problem),
-        Err(broken) => (Versions::default(), Some(problem(&broken))),
+    let Found { versions, dropped, problem: broken } = match checked {
+        Ok(found) => found,
+        Err(broken) => Found { problem: Some(problem(&broken)), ..Found::default() },
     };
     let verdict = match chain.end() {
         _ if broken.is_some() => Standing::Broken,
+        Verdict::Ok { .. } if dropped > 0 => Standing::Pruned,
         Verdict::Ok { .. } => Standing::Ok,
         Verdict::Pruned { .. } => Standing::Pruned,
         Verdict::Broken(_) => Standing::Broken,
@@ -100,6 +156,7 @@ pub async fn verify(file: &Path, kept: Option<Digest>) -> Result<Verification, A
         head: chain.head().hash.to_string(),
         head_given: kept.is_some(),
         versions,
+        dropped,
         broken,
     })
 }
@@ -108,11 +165,9 @@ fn problem(broken: &Broken) -> Problem {
     Problem { seq: broken.seq, why: broken.why.to_string() }
 }
 
-/// What the versions are worth and the first problem, or where the chain breaks.
-async fn check(
-    ledger: &mut Ledger,
-    chain: &mut Chain,
-) -> Result<Result<(Versions, Option<Problem>), Broken>, Fault> {
+/// What the rest is worth, or where the chain breaks.
+async fn check(ledger: &mut Ledger, chain: &mut Chain) -> Result<Result<Found, Broken>, Fault> {
+    let mut gone = Gone::new(ledger.dropped().await?);
     let mut told = BTreeMap::new();
     let mut problems = Vec::new();
     loop {
@@ -124,7 +179,9 @@ async fn check(
             if let Err(broken) = chain.follow(&entry) {
                 return Ok(Err(broken));
             }
+            gone.take(&entry);
             if entry.action == ROUND_OPENED
+                && !gone.has(Dropped::Receipts, &entry.subject)
                 && let Some(why) = check_cohort(ledger, &entry).await?
             {
                 problems.push(Problem { seq: entry.seq, why });
@@ -179,7 +236,9 @@ async fn check(
         problems
             .push(Problem { seq, why: format!("it tells of version {name}, which is not there") });
     }
-    Ok(Ok((versions, problems.into_iter().min())))
+    problems.extend(gone.problem(chain.head().seq + 1));
+    let dropped = u64::try_from(gone.dropped.len()).expect("a length fits 64 bits");
+    Ok(Ok(Found { versions, dropped, problem: problems.into_iter().min() }))
 }
 
 /// What is wrong with the cohort that an entry tells of.
@@ -269,7 +328,7 @@ impl Verification {
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { entries, tombstones, head, versions, .. } = self;
+        let Self { entries, tombstones, head, versions, dropped, .. } = self;
         let Versions { as_told, pruned, not_in_the_log } = versions;
         match (&self.verdict, &self.broken) {
             (Standing::Broken, Some(Problem { seq, why })) => {
@@ -282,6 +341,9 @@ impl fmt::Display for Verification {
             }
             (Standing::Broken, None) => return f.write_str("broken."),
             (Standing::Ok, _) => writeln!(f, "ok: {entries} entries, each as it was written.")?,
+            (Standing::Pruned, _) if *tombstones == 0 => {
+                writeln!(f, "pruned: {entries} entries, each as it was written.")?;
+            }
             (Standing::Pruned, _) => writeln!(
                 f,
                 "pruned: {entries} entries, each in its place; what {tombstones} of them said is gone."
@@ -293,6 +355,9 @@ impl fmt::Display for Verification {
         }
         if *not_in_the_log > 0 {
             writeln!(f, "Versions older than the log, not in the log: {not_in_the_log}.")?;
+        }
+        if *dropped > 0 {
+            writeln!(f, "Artifacts, sums and rounds' receipts that retention dropped: {dropped}.")?;
         }
         writeln!(f, "Head: {head}")?;
         f.write_str(if self.head_given {

@@ -132,6 +132,11 @@ async fn artifacts(looked: &mut Looked) -> Check {
         let Some((digest, bytes)) = next else {
             return ok(NAME, format!("{count}, each with its digest"));
         };
+        // Retention drops artifacts, and leaves their rows.
+        if bytes.is_empty() {
+            after = digest;
+            continue;
+        }
         if Digest::of(&bytes).0[..] != digest[..] {
             let told = Digest::from_bytes(&digest).map(|digest| digest.to_string());
             let told = told.unwrap_or_else(|_| "what is no digest".to_owned());

@@ -167,12 +167,12 @@ async fn a_restored_database_goes_on_where_the_copy_was_and_gives_no_number_twic
     // The node that had a receipt for what is lost is asked for it again, and what it sends counts.
     let again = world.order(&nodes[1]).await;
     assert_eq!((again.round, again.base, again.seed), (lost.round, lost.base, lost.seed));
-    assert_eq!(world.fate(&nodes[1], lost.round).await, Settled::Unknown);
+    assert_eq!(world.fate(&nodes[1], lost.round).await, Settled::Abandoned);
     // The update for a round that is not known has a code, and its fate too.
     let (mut stray, payload) = update(&again, &nodes[0], 9);
     stray.round = later;
     assert_eq!(world.push(&stray, &payload).await.unwrap_err().code.as_str(), "unknown_round");
-    assert_eq!(world.fate(&nodes[0], later).await, Settled::Unknown);
+    assert_eq!(world.fate(&nodes[0], later).await, Settled::Abandoned);
     world.answer(&nodes[1..], |_| 9).await;
     world.tick().await;
     world.tick().await;

@@ -76,6 +76,11 @@ fn every_mistake_is_told_at_once() {
         ("--group-wait-ms", "1001"),
         ("--queue-updates-max", "0"),
         ("--payloads-mib-max", "4"),
+        ("--retention-events-days", "36501"),
+        ("--retention-sums-days", "x"),
+        ("--retention-receipts-days", "-1"),
+        ("--retention-versions-newest", "some"),
+        ("--retention-versions-every", "0.5"),
     ];
     let joined: Vec<String> = flags.iter().map(|(flag, value)| format!("{flag}={value}")).collect();
     let joined: Vec<&str> = joined.iter().map(String::as_str).collect();
@@ -86,7 +91,7 @@ fn every_mistake_is_told_at_once() {
     all.sort_unstable();
     assert_eq!(told, all);
     assert_eq!(error.code(), CONFIG_INVALID);
-    assert!(error.to_string().starts_with("14 mistakes\n  --"), "{error}");
+    assert!(error.to_string().starts_with("19 mistakes\n  --"), "{error}");
 }
 
 #[test]
@@ -97,6 +102,14 @@ fn only_loopback_may_be_bound() {
     for address in ["0.0.0.0:7400", "[::]:7400", "192.168.1.1:80"] {
         let error = parse(&["--grpc-listen", address]).unwrap_err();
         assert_eq!(error.code(), ADDRESS_NOT_LOOPBACK, "{error}");
+        // TLS alone lets everybody ask.
+        let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--http-listen"];
+        let error = parse(&[&files[..], &[address]].concat()).unwrap_err();
+        assert_eq!(error.code(), ADDRESS_NOT_LOOPBACK, "{error}");
+        assert!(parse(&["--insecure", "--grpc-listen", address]).is_ok());
+    }
+    for half in ["--tls-cert", "--tls-key"] {
+        assert_eq!(parse(&[half, "file.pem"]).unwrap_err().code(), TLS_INCOMPLETE);
     }
     assert!(parse(&["--grpc-listen", "127.0.0.1:7400"]).is_err(), "the same twice");
 }

@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 use super::answers::problems;
 use super::body::Params;
 use super::conditional::holds;
-use super::models::{VersionPath, find_version, no_version};
+use super::models::{VersionPath, find_version, pruned};
 use super::problem::{Code, Problem};
 use crate::core::Core;
 use crate::store::Which;
@@ -56,8 +56,15 @@ pub(super) struct FetchParams {
 }
 
 problems!(
-    VersionProblems =
-        READ + [NotFound, ModelNotFound, VersionNotFound, PreconditionFailed, RangeNotSatisfiable,]
+    VersionProblems = READ
+        + [
+            NotFound,
+            ModelNotFound,
+            VersionNotFound,
+            VersionPruned,
+            PreconditionFailed,
+            RangeNotSatisfiable,
+        ]
 );
 problems!(
     DigestProblems = READ + [NotFound, ArtifactNotFound, PreconditionFailed, RangeNotSatisfiable,]
@@ -93,7 +100,7 @@ pub(super) async fn of_version(
     let about = [(header::CONTENT_LOCATION, place), (header::CACHE_CONTROL, keep)];
     match answer(&core, &headers, version.digest).await? {
         Some(found) => Ok((about, found).into_response()),
-        None => Err(no_version()),
+        None => Err(pruned(&version)),
     }
 }
 

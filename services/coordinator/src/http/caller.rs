@@ -61,6 +61,10 @@ fn let_in(core: &Core, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Pass
             let detail = "too many requests of this token, or too many at once";
             Problem::new(Code::RateLimited, detail).retry_after_ms(ms)
         }
+        Stranger::Formless => {
+            let detail = "this is no API token: they look like mst_7_...";
+            Problem::new(Code::Unauthenticated, detail)
+        }
         Stranger::Expired => Problem::new(Code::Unauthenticated, "the token's time is over"),
         Stranger::Unknown => match core.access.guessed(peer, &*core.clock) {
             Ok(()) => {

@@ -102,6 +102,8 @@ codes! {
     RangeNotSatisfiable = RANGE_NOT_SATISFIABLE "range_not_satisfiable" "Range not satisfiable",
     /// The client accepts no encoding that there is.
     NotAcceptable = NOT_ACCEPTABLE "not_acceptable" "Not acceptable",
+    /// Retention dropped the version's artifact.
+    VersionPruned = GONE "version_pruned" "Version pruned",
     /// No such run.
     RunNotFound = NOT_FOUND "run_not_found" "Run not found",
     /// The request was meant for another host.

@@ -47,6 +47,7 @@ pub(super) async fn alive() -> Response {
 pub(super) async fn ready(State(core): State<Arc<Core>>) -> Response {
     let (code, status) = match core.readiness() {
         Readiness::Ready => (StatusCode::OK, "ready"),
+        Readiness::StorageFull => (StatusCode::SERVICE_UNAVAILABLE, "storage_full"),
         Readiness::StoreFailing => (StatusCode::SERVICE_UNAVAILABLE, "store_failing"),
         Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
     };

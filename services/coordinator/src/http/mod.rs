@@ -83,6 +83,10 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
         .routes(routes!(runs::resume))
         .routes(routes!(runs::cancel))
         .routes(routes!(nodes::list))
+        .routes(routes!(nodes::one))
+        .routes(routes!(contributions::of_node))
+        .routes(routes!(artifacts::by_digest))
+        .routes(routes!(audit::list))
         .routes(routes!(nodes::revoke))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::show))
@@ -90,10 +94,6 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
         .routes(routes!(enrolment_tokens::list, enrolment_tokens::create))
         .routes(routes!(enrolment_tokens::show))
         .routes(routes!(enrolment_tokens::revoke))
-        .routes(routes!(nodes::one))
-        .routes(routes!(contributions::of_node))
-        .routes(routes!(artifacts::by_digest))
-        .routes(routes!(audit::list))
         .routes(routes!(events::events))
 }
 

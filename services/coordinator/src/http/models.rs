@@ -222,7 +222,14 @@ pub(super) async fn list(
 /// Shows a model
 #[utoipa::path(
     get, path = "/v1/models/{name}", tag = "models", operation_id = "show_model", params(ModelPath),
-    responses((status = 200, description = "The model.", body = ModelBody), ShowProblems)
+    responses(
+        (status = 200, description = "The model.", body = ModelBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/latest_digest")),
+                description = "The bytes of its newest version.")),
+        )),
+        ShowProblems,
+    )
 )]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
@@ -259,7 +266,14 @@ pub(super) async fn versions(
 #[utoipa::path(
     get, path = "/v1/models/{name}/versions/{version}", tag = "models",
     operation_id = "show_version", params(VersionPath),
-    responses((status = 200, description = "The version.", body = VersionBody), VersionProblems)
+    responses(
+        (status = 200, description = "The version.", body = VersionBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/digest")),
+                description = "Its bytes.")),
+        )),
+        VersionProblems,
+    )
 )]
 pub(super) async fn version(
     State(core): State<Arc<Core>>,
@@ -284,6 +298,15 @@ pub(super) async fn find_version(
         None if core.store.model(name).await?.is_none() => Err(no_model()),
         None => Err(no_version()),
     }
+}
+
+/// The version is there, and its artifact is not: retention dropped it.
+pub(super) fn pruned(version: &Version) -> Problem {
+    let Version { model, number, .. } = version;
+    Problem::new(
+        Code::VersionPruned,
+        format!("the artifact of version {number} of {model} is not kept any more"),
+    )
 }
 
 fn parse_name(text: &str) -> Result<ModelName, Problem> {

@@ -13,9 +13,9 @@ use super::answers::problems;
 use super::body::Params;
 use super::page::{Page, PageParams, PageQuery, invalid};
 use super::posted::{KeyParam, Nothing, Posted};
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use crate::core::Core;
-use crate::store::{Node, Reply};
+use crate::store::{Node, Reply, UnknownNode};
 
 /// A node.
 #[derive(Debug, Serialize, ToSchema)]
@@ -136,7 +136,7 @@ pub(super) async fn list(
         if let Some(node) = nodes.last() {
             after = node.id.to_string();
         }
-        found.extend(nodes.into_iter().map(|node| show(&core, node)).filter(fits));
+        found.extend(nodes.into_iter().map(|node| show_node(&core, node)).filter(fits));
         if found.len() >= wanted || last {
             return Ok(Json(query.page(found, |node| node.id.clone(), |node| node)));
         }
@@ -156,7 +156,7 @@ pub(super) async fn one(
     Params(NodePath { id }): Params<NodePath>,
 ) -> Result<Json<NodeBody>, Problem> {
     let node = core.store.node(parse_id(&id)?).await?.ok_or_else(no_node)?;
-    Ok(Json(show(&core, node)))
+    Ok(Json(show_node(&core, node)))
 }
 
 problems!(RevokeProblems = POST + [NotFound, NodeNotFound]);
@@ -175,9 +175,9 @@ pub(super) async fn revoke(
     Params(NodePath { id }): Params<NodePath>,
     Posted { body: Nothing {}, request }: Posted<Nothing>,
 ) -> Result<Reply, Problem> {
-    let id: NodeId = parse_id(&id)?;
+    let id = parse_id(&id)?;
     let shown = Arc::clone(&core);
-    let deed = request.deed(move |node: &Node| Reply::ok(&show(&shown, node.clone())));
+    let deed = request.deed(move |node: &Node| Reply::ok(&show_node(&shown, node.clone())));
     let answer = core.store.revoke_node(id.clone(), deed).await??;
     core.presence.revoke(&id);
     // A question of its own that waits ends at once.
@@ -193,10 +193,10 @@ pub(super) fn parse_id(text: &str) -> Result<NodeId, Problem> {
 
 /// There is no such node.
 pub(super) fn no_node() -> Problem {
-    Problem::new(Code::NodeNotFound, "no node has this name")
+    UnknownNode.into()
 }
 
-fn show(core: &Core, node: Node) -> NodeBody {
+fn show_node(core: &Core, node: Node) -> NodeBody {
     let Node { id, public_key, labels, learners, enrolled_ms, seen_ms, turns, revoked_ms, .. } =
         node;
     // Memory is newer than the database, which is written seldom.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -19,12 +19,16 @@ use utoipa_swagger_ui::Config;
 use super::answers::problems;
 use super::code::Code;
 use super::problem::{Problem, ProblemBody};
+use crate::core::Core;
 
 /// The security scheme's name in the description.
 const BEARER: &str = "bearer";
 
-/// The description as it is served.
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(describe(Doors::Open).to_string()));
+/// The description as it is served where whoever comes is served.
+static OPEN: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(describe(Doors::Open).to_string()));
+/// The description as it is served where a token is asked for.
+static GUARDED: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(describe(Doors::Guarded).to_string()));
 
 /// Whether a token is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +155,10 @@ problems!(DocumentProblems = PLAIN);
     get, path = "/openapi.json", tag = "about", operation_id = "openapi",
     responses((status = 200, description = "The document.", body = Object), DocumentProblems)
 )]
-pub(super) async fn document() -> Response {
+pub(super) async fn document(State(core): State<Arc<Core>>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, DOCUMENT.clone()).into_response()
+    let document = if core.access.is_on() { &GUARDED } else { &OPEN };
+    (json, Bytes::clone(document)).into_response()
 }
 
 /// The pages that show the description in a browser. They are for people: the description does not describe them.

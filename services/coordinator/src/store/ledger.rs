@@ -1,5 +1,6 @@
 //! A database file read from outside of a coordinator: without its lock, without writing, as one consistent state.
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,6 +12,7 @@ use sqlx::SqliteConnection;
 use super::audit::entries_after;
 use super::error::{Corrupt, Fault};
 use super::lineage::{Lineage, lineage};
+use super::retention::{Dropped, dropped};
 use super::rounds::{RoundKey, round_ref};
 use super::row::{int, sql, text};
 use super::schema::{self, OpenError};
@@ -121,6 +123,11 @@ impl Ledger {
         names.iter().map(|name| Ok(text("cohorts.node_id", name)?)).collect()
     }
 
+    /// What retention dropped, by name.
+    pub(crate) async fn dropped(&mut self) -> Result<BTreeSet<(Dropped, String)>, Fault> {
+        dropped(&mut self.tx).await
+    }
+
     /// All versions, or those of one model, in order.
     pub(crate) async fn versions(
         &mut self,
@@ -192,12 +199,12 @@ impl Ledger {
             .await?)
     }
 
-    /// A run's rounds that have more or fewer contributions than updates in their sums.
+    /// A run's rounds that had more or fewer contributions than updates in their sums.
     pub(crate) async fn miscounted(&mut self, run: RunId) -> Result<Vec<Miscounted>, Fault> {
         let rows: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(
             "SELECT run_id, number, attempt, updates, contributions FROM (
-                 SELECT r.run_id, r.number, r.attempt, r.updates, r.id,
-                     (SELECT count(*) FROM contributions c WHERE c.round_id = r.id AND c.counted_in IS NULL)
+                 SELECT r.run_id, r.number, r.attempt, r.updates, r.id, r.receipts_dropped
+                     + (SELECT count(*) FROM contributions c WHERE c.round_id = r.id AND c.counted_in IS NULL)
                      + (SELECT count(*) FROM contributions c WHERE c.counted_in = r.id) AS contributions
                  FROM rounds r WHERE r.run_id = ?)
              WHERE updates <> contributions ORDER BY id",

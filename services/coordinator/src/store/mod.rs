@@ -19,6 +19,7 @@ mod lineage;
 mod models;
 mod nodes;
 mod progress;
+mod retention;
 mod rounds;
 mod row;
 mod runs;
@@ -35,7 +36,7 @@ mod worker;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use federation::Digest;
@@ -47,6 +48,8 @@ use self::worker::{NoAnswer, Worker};
 
 pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
 pub(crate) use self::contributions::Contribution;
+#[cfg(test)]
+pub(crate) use self::contributions::ContributionKey;
 pub use self::copy::Contents;
 pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
@@ -61,6 +64,7 @@ pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
 pub(crate) use self::nodes::{Node, Turns, UnknownNode};
 pub(crate) use self::progress::{Live, LiveRound};
+pub(crate) use self::retention::{Dropped, Spared};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals, WhichRounds};
 pub(crate) use self::runs::{NewRun, NotStarted, Run, RunState, WhichRuns};
 pub(crate) use self::schema::OpenError;
@@ -86,6 +90,8 @@ pub(crate) struct Store {
     sums: groups::Sums,
     plans: updates::Plans,
     claims: deed::Claims,
+    /// Whether a write found no room since the last look.
+    cramped: AtomicBool,
     /// Changes when events were committed.
     news: watch::Sender<()>,
 }
@@ -112,6 +118,7 @@ impl Store {
             sums: groups::Sums::default(),
             plans: updates::Plans::default(),
             claims: deed::Claims::default(),
+            cramped: AtomicBool::new(false),
             news: watch::Sender::new(()),
         })
     }
@@ -167,7 +174,21 @@ impl Store {
                 news.send_replace(());
             }
         };
-        transact(&self.writer, name, "BEGIN IMMEDIATE", work, committed).await
+        let done = transact(&self.writer, name, "BEGIN IMMEDIATE", work, committed).await;
+        if matches!(done, Err(StoreError::Full { .. })) {
+            self.cramped.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Whether a write found no room since [`Store::forget_cramped`].
+    pub(crate) fn is_cramped(&self) -> bool {
+        self.cramped.load(Ordering::Relaxed)
+    }
+
+    /// What was found was looked into.
+    pub(crate) fn forget_cramped(&self) {
+        self.cramped.store(false, Ordering::Relaxed);
     }
 
     /// Runs a transaction that only reads, on one consistent state.

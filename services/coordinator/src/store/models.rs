@@ -240,7 +240,7 @@ pub(super) async fn model_named(
     Ok(models_from(tx, name.as_str(), true, 1).await?.into_iter().find(|m| m.name == *name))
 }
 
-/// An artifact's bytes, whose digest is checked: a damaged file must not reach a device.
+/// An artifact's bytes, whose digest is checked: a damaged file must not reach a device. `None` also when it was dropped.
 pub(super) async fn get_artifact(
     tx: &mut SqliteConnection,
     digest: Digest,
@@ -250,6 +250,8 @@ pub(super) async fn get_artifact(
         .fetch_optional(tx)
         .await?;
     match bytes {
+        // Retention dropped it: no artifact is empty.
+        Some(bytes) if bytes.is_empty() => Ok(None),
         Some(bytes) if Digest::of(&bytes) != digest => {
             let got = format!("{} under {digest}", Digest::of(&bytes));
             Err(Corrupt { column: "artifacts.bytes", got }.into())
@@ -258,17 +260,20 @@ pub(super) async fn get_artifact(
     }
 }
 
-/// Stores an artifact. Two versions of the same content share it.
+/// Stores an artifact. Two versions of the same content share it; one that was dropped is there again.
 pub(super) async fn put_artifact(
     tx: &mut SqliteConnection,
     digest: Digest,
     bytes: &[u8],
 ) -> Result<(), Fault> {
-    sqlx::query("INSERT INTO artifacts (digest, bytes) VALUES (?, ?) ON CONFLICT DO NOTHING")
-        .bind(&digest.0[..])
-        .bind(bytes)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO artifacts (digest, bytes) VALUES (?, ?)
+         ON CONFLICT DO UPDATE SET bytes = excluded.bytes, dropped_ms = NULL WHERE dropped_ms IS NOT NULL",
+    )
+    .bind(&digest.0[..])
+    .bind(bytes)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -91,17 +91,19 @@ impl Store {
         .await
     }
 
-    /// What became of the update that a node had counted in a round.
+    /// What became of the update that a node says was counted in a round. One that is not there, in a round whose receipts
+    /// are, is in no version: a database that is gone counted it, and a backup took its place.
     pub(crate) async fn settled(
         &self,
         round: RoundRef,
         node: NodeId,
     ) -> Result<Settled, StoreError> {
         self.read("settled", async move |tx: &mut SqliteConnection| {
-            let word: Option<String> = sqlx::query_scalar(
-                "SELECT s.state FROM rounds r JOIN contributions c ON c.round_id = r.id
-                 JOIN rounds s ON s.id = coalesce(c.counted_in, c.round_id)
-                 WHERE r.run_id = ? AND r.number = ? AND r.attempt = ? AND c.node_id = ?",
+            let row: Option<(Option<String>, bool)> = sqlx::query_as(
+                "SELECT s.state, r.receipts_dropped_ms IS NOT NULL FROM rounds r
+                 LEFT JOIN contributions c ON c.round_id = r.id AND c.node_id = ?4
+                 LEFT JOIN rounds s ON s.id = coalesce(c.counted_in, c.round_id)
+                 WHERE r.run_id = ?1 AND r.number = ?2 AND r.attempt = ?3",
             )
             .bind(sql(round.run.0))
             .bind(round.number)
@@ -109,8 +111,10 @@ impl Store {
             .bind(node.as_str())
             .fetch_optional(tx)
             .await?;
+            let (word, dropped) = row.unwrap_or_default();
             Ok(match word.as_deref().map(state).transpose()? {
-                None => Settled::Unknown,
+                None if dropped => Settled::Unknown,
+                None => Settled::Abandoned,
                 Some(RoundState::Open | RoundState::Closing) => Settled::Open,
                 Some(RoundState::Published) => Settled::Published,
                 Some(RoundState::Abandoned) => Settled::Abandoned,

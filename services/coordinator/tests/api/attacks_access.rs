@@ -31,12 +31,14 @@ async fn guessing_a_token_is_told_to_stop_and_hits_nobody_else() {
     let answer = guarded.get("/v1/tokens", &wrong).await;
     answer.is_problem(429, "too_many_attempts");
     assert_eq!(answer.header("retry-after"), "5");
-    // Whoever asks without one does not guess.
-    guarded.get("/v1/tokens", "").await.is_problem(401, "unauthenticated");
+    // Whoever asks without one does not guess, and neither does what has no token's form.
+    for formless in ["", "nonsense", "mst_999_", "mst_1_00"] {
+        guarded.get("/v1/tokens", formless).await.is_problem(401, "unauthenticated");
+    }
     assert_eq!(guarded.get("/v1/tokens", &guarded.admin).await.status, 200);
     guarded.clock.advance(5_000);
-    guarded.get("/v1/tokens", "nonsense").await.is_problem(401, "unauthenticated");
-    guarded.get("/v1/tokens", "mst_999_").await.is_problem(429, "too_many_attempts");
+    guarded.get("/v1/tokens", &wrong).await.is_problem(401, "unauthenticated");
+    guarded.get("/v1/tokens", &wrong).await.is_problem(429, "too_many_attempts");
     guarded.site.running.shutdown().await;
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod attacks_access;
+mod attacks_doors;
 mod events;
 mod grpc;
 mod http;
@@ -12,3 +13,4 @@ mod lifecycle;
 mod lists;
 mod rest;
 mod support;
+mod tls;
