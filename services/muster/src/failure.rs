@@ -132,7 +132,7 @@ impl From<RestError> for Failure {
     fn from(error: RestError) -> Self {
         let what = error.to_string();
         match error {
-            RestError::Access { code, .. } => Self::new(code, what, status::USAGE),
+            RestError::Access { code, .. } => Self::new(code, what, status::CONFIG),
             RestError::Unreachable { .. } => {
                 Self::new("coordinator_unreachable", what, status::UNAVAILABLE)
             }
