@@ -122,6 +122,7 @@ def prepare(work):
     coordinator = Coordinator(work)
     for name in ["cues", "open"]:
         assert coordinator.ask("/v1/models", {"name": name, "artifact": artifact})
+    assert coordinator.ask("/v1/models/cues/channels", {"name": "canary", "version": 1})
     enrol = {"name": "line-3", "labels": {"site": "ams"}, "uses_max": 2}
     enrol = coordinator.ask("/v1/enrolment-tokens", enrol)["token"]
     nodes = [a_node(work, coordinator, name, enrol) for name in ["ams-1", "ams-2"]]
