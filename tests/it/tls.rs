@@ -29,6 +29,7 @@ async fn enrol(address: &str, trust: Trust) -> Result<(), UplinkError> {
         node: "a".parse().unwrap(),
         labels: [].into(),
         learners: vec!["reckon/1".to_owned()],
+        proof: None,
     };
     let address = Address::parse(address).unwrap().trusting(trust);
     Uplink::connect(&address).enrol(&enrolment).await.map(|answer| drop(answer.unwrap()))
