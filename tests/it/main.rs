@@ -3,6 +3,7 @@
 //! This is a test target of the package `muster`, so that cargo builds the binary it tests and says where it is.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod access;
 mod audit;
 mod bad_input;
 mod bad_model;

@@ -29,6 +29,7 @@ async fn enrol(address: &str, trust: Trust) -> Result<(), UplinkError> {
         node: "a".parse().unwrap(),
         labels: [].into(),
         learners: vec!["reckon/1".to_owned()],
+        proof: None,
     };
     let address = Address::parse(address).unwrap().trusting(trust);
     Uplink::connect(&address).enrol(&enrolment).await.map(|answer| drop(answer.unwrap()))
@@ -72,6 +73,26 @@ async fn nodes_and_people_trust_the_file_they_are_given_and_a_hang_up_renews_it(
     let error = Rest::new(&url).get::<Value>("/healthz").await.unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
 
+    // The command line, and what it says of each mistake.
+    let list = async |url: &str, more: &[&str]| {
+        let mut command = muster();
+        command.args(["run", "list", "--json", "--coordinator", url]).args(more);
+        let output = command.output().await.unwrap();
+        let told = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.code().unwrap(), String::from_utf8(told).unwrap())
+    };
+    let ca_file = ["--ca-file", first.to_str().unwrap()];
+    assert_eq!(list(&url, &ca_file).await.0, 0);
+    let (status, told) = list(&url, &["--ca-file", config.to_str().unwrap()]).await;
+    assert!(status == 78 && told.contains("[ca_file_invalid]"), "{told}");
+    let (status, told) = list(&url.replace("https", "http"), &[]).await;
+    assert!(status == 69 && told.contains("does it want https://?"), "{told}");
+    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let stranger = dir.path().join("stranger.pem");
+    std::fs::write(&stranger, other.cert.pem()).unwrap();
+    let (status, told) = list(&url, &["--ca-file", stranger.to_str().unwrap()]).await;
+    assert!(status == 69 && told.contains("hint: --ca-file names"), "{told}");
+
     // One that cannot be used, then one that can.
     let mut told = async |what: &str| {
         serve.hang_up();
@@ -104,5 +125,14 @@ async fn https_to_a_door_without_tls_is_told() {
     let https = serve.grpc().replace("http", "https");
     let error = enrol(&https, Trust::default()).await.unwrap_err();
     assert_eq!((error.code, error.retry), ("tls_failed", Retry::Soon), "{error}");
+    let mut command = muster();
+    let https = serve.http().replace("http", "https");
+    let ca_file = dir.path().join("ca.pem");
+    let pair = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&ca_file, pair.cert.pem()).unwrap();
+    command.args(["run", "list", "--coordinator", &https, "--ca-file"]).arg(&ca_file);
+    let output = command.output().await.unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(69) && told.contains("http://?"), "{told}");
     serve.stop().await;
 }

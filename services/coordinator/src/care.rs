@@ -4,6 +4,7 @@
 //! [`doctor()`] looks and changes nothing. `retention` is what a coordinator itself drops as it gets old.
 
 mod backup;
+mod certificate;
 mod doctor;
 mod restore;
 pub(crate) mod retention;

@@ -97,7 +97,7 @@ fn main() -> ExitCode {
         Command::Config(command) => config(&command),
         Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
         Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
-        Command::Doctor(args) => run(cared(async move || Ok(care::doctor(&args).await))),
+        Command::Doctor(args) => run(cared(async move || care::doctor(&args).await)),
         Command::Profile(command) => ended(profile::run(command)),
         Command::Completions(args) => ended(manual::completions(&args, Cli::command())),
         Command::Man(args) => ended(manual::man(&args, Cli::command())),

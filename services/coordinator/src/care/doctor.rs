@@ -11,6 +11,7 @@ use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
+use super::certificate::good_until;
 use super::{beside, database};
 use crate::audit::{Standing, verify};
 use crate::store::{self, Fault, Looked, OpenError};
@@ -23,6 +24,11 @@ const FREE_BYTES_FEW: u64 = 64 << 20;
 const LOG_BYTES_MANY: u64 = 256 << 20;
 /// How far clocks may disagree without telling anything.
 const CLOCK_MS_SLACK: u64 = 1_000;
+
+/// A day.
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Days before its end in which a certificate should be renewed.
+const RENEW_DAYS: u64 = 21;
 
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -56,9 +62,10 @@ pub struct Diagnosis {
     pub checks: Vec<Check>,
 }
 
-/// Looks at a data directory, whether a coordinator runs on it or not.
-pub async fn doctor(data_dir: &Path, clock: &dyn Clock) -> Diagnosis {
+/// Looks at a data directory, whether a coordinator runs on it or not, and at the certificate it shows, if it shows one.
+pub async fn doctor(data_dir: &Path, tls_cert: Option<&Path>, clock: &dyn Clock) -> Diagnosis {
     let mut checks = vec![directory(data_dir), lock(data_dir), files()];
+    checks.extend(tls_cert.map(|file| certificate(file, clock.wall().0)));
     let file = database(data_dir);
     checks.extend(space(data_dir, &file));
     match fs::metadata(&file) {
@@ -198,6 +205,23 @@ fn lock(data_dir: &Path) -> Check {
         Err(TryLockError::WouldBlock) => ok(NAME, "a coordinator runs on it".to_owned()),
         Err(TryLockError::Error(error)) => {
             warn(NAME, format!("cannot tell whether a coordinator runs on it: {error}"))
+        }
+    }
+}
+
+fn certificate(file: &Path, now_ms: u64) -> Check {
+    const NAME: &str = "tls";
+    let next = "renew it and send SIGHUP";
+    match good_until(file) {
+        Err(error) => fail(NAME, format!("{}: {error}", file.display())),
+        Ok(until) if until.0 <= now_ms => {
+            let days = (now_ms - until.0) / DAY_MS;
+            fail(NAME, format!("the certificate is over since {days} days: {next}"))
+        }
+        Ok(until) => {
+            let days = (until.0 - now_ms) / DAY_MS;
+            let shown = format!("the certificate is good for {days} days");
+            if days < RENEW_DAYS { warn(NAME, format!("{shown}: {next}")) } else { ok(NAME, shown) }
         }
     }
 }

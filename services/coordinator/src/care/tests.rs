@@ -11,8 +11,10 @@ use tempfile::TempDir;
 
 use super::{CareError, Diagnosis, Health, backup, beside, doctor, restore};
 use crate::audit::{Standing, verify};
+use crate::core::Readiness;
 use crate::start::take_data_dir;
-use crate::testing::{World, fleet, plan, update};
+use crate::store::StoreError;
+use crate::testing::{World, artifact, done, fleet, plan, update};
 
 /// A coordinator in the second of three rounds, with one of two updates counted.
 async fn busy() -> (World, Vec<federation::NodeId>) {
@@ -252,8 +254,51 @@ async fn a_restore_takes_no_place_by_mistake_and_keeps_what_was_there() {
     assert_eq!(done.replaced, Some(data.join("coordinator.db.replaced-2")));
 }
 
+/// Makes a model of this many weights; the answer is whether there was room.
+async fn has_room(world: &World, name: &str, weights: u32) -> bool {
+    let (store, now) = (&world.core.store, world.clock.wall());
+    let name = name.parse().unwrap();
+    match done(now, |deed| store.create_model(name, artifact(weights), deed)).await {
+        Ok(made) => made.is_ok(),
+        Err(StoreError::Full { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_full_database_is_told_apart_and_has_room_again() {
+    let (world, _) = busy().await;
+    let mut world = world.reopened(0, 2).await;
+    let second = async |world: &mut World| {
+        world.advance(1_000);
+        world.tick().await;
+        world.core.readiness()
+    };
+    // What is too much alone leaves room for others.
+    assert!(!has_room(&world, "huge", 2_500_000).await);
+    assert_eq!(second(&mut world).await, Readiness::Ready);
+    for (round, weights) in [500_000, 100_000, 20_000].into_iter().enumerate() {
+        let mut number = 0;
+        while has_room(&world, &format!("m{round}-{number}"), weights + number).await {
+            number += 1;
+            assert!(number < 100, "the size has a limit");
+        }
+    }
+    assert_eq!(second(&mut world).await, Readiness::StorageFull);
+    assert_eq!(second(&mut world).await, Readiness::StorageFull, "until there is room");
+    // Somebody makes room.
+    sql(
+        &world.file(),
+        "UPDATE artifacts SET bytes = x'', dropped_ms = 1 WHERE length(bytes) > 90000",
+    )
+    .await;
+    assert_eq!(second(&mut world).await, Readiness::Ready);
+    assert_eq!(world.count_rows("room").await, 0, "nothing is left of the trial");
+    assert!(has_room(&world, "last", 90_000).await);
+}
+
 async fn examined(world: &World) -> Diagnosis {
-    doctor(world.dir.path(), &*world.clock).await
+    doctor(world.dir.path(), None, &*world.clock).await
 }
 
 fn status(found: &Diagnosis, name: &str) -> Health {
@@ -280,6 +325,27 @@ async fn a_doctor_finds_nothing_where_nothing_is() {
     assert_eq!(says(&found, "lock"), "no coordinator runs on it");
     assert!(found.to_string().ends_with("All is well."), "{found}");
     assert_eq!(names(world.dir.path()), ["coordinator.db", "coordinator.lock"], "it only looks");
+}
+
+#[tokio::test]
+async fn a_doctor_knows_the_end_of_a_certificate() {
+    let (world, _) = busy().await;
+    let file = world.dir.path().join("cert.pem");
+    // The world stands on 2023-11-14.
+    for ((year, month, day), status, says) in [
+        ((2025, 1, 1), Health::Ok, "good for 413 days"),
+        ((2023, 12, 1), Health::Warn, "good for 16 days"),
+        ((2023, 11, 1), Health::Fail, "over since 13 days"),
+    ] {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, month, day);
+        let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        fs::write(&file, made.pem()).unwrap();
+        let found = doctor(world.dir.path(), Some(&file), &*world.clock).await;
+        let check = found.checks.iter().find(|check| check.name == "tls").unwrap();
+        assert_eq!(check.status, status, "{found}");
+        assert!(check.says.contains(says), "{found}");
+    }
 }
 
 #[tokio::test]

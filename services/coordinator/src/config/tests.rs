@@ -237,8 +237,8 @@ fn what_is_shown_gives_the_same_configuration_again() {
 #[test]
 fn a_file_alone_can_be_checked() {
     let (dir, _) = file("[rounds]\ntick_ms = 11\n");
-    let loaded = Args::of_file(dir.path().join("muster.toml")).load().unwrap();
+    let loaded = Args::of_file(Some(dir.path().join("muster.toml"))).load().unwrap();
     assert_eq!(loaded.config, Config { tick_ms: 11, ..Config::default() });
-    let error = Args::of_file(PathBuf::from("nowhere.toml")).load().unwrap_err();
+    let error = Args::of_file(Some(PathBuf::from("nowhere.toml"))).load().unwrap_err();
     assert_eq!(error.problems[0].place, Path::new("nowhere.toml").display().to_string());
 }

@@ -87,7 +87,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     one.then_some(token.trim_matches(' '))
 }
 
-/// A body that counts as an open request until it has gone out, and breaks off when its token is revoked.
+/// A body that counts as an open request until it has gone out. One without an end breaks off when its token is revoked.
 struct Seated {
     body: Body,
     seat: Arc<Seat>,
@@ -101,7 +101,7 @@ impl HttpBody for Seated {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.seat.is_revoked() {
+        if self.seat.is_revoked() && self.body.size_hint().exact().is_none() {
             return Poll::Ready(Some(Err(axum::Error::new("the token was revoked"))));
         }
         Pin::new(&mut self.body).poll_frame(cx)

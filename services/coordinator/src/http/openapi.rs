@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
 use super::answers::problems;
+use super::body::Params;
 use super::code::Code;
 use super::problem::{Problem, ProblemBody};
 use crate::core::Core;
@@ -166,7 +167,7 @@ pub(super) fn pages<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     OpenApiRouter::default()
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || page("index.html")))
-        .route("/docs/{*file}", get(async |Path(file): Path<String>| page(&file)))
+        .route("/docs/{*file}", get(async |Params(file): Params<String>| page(&file)))
 }
 
 fn page(file: &str) -> Result<Response, Problem> {

@@ -17,8 +17,8 @@ use super::{Store, StoreError, audit};
 /// Most things that a check of a damaged file names.
 const DAMAGES_MAX: u32 = 10;
 
-/// How far the numbers of runs and events jump when a copy takes the place of a database: beyond all that may have been
-/// given since the copy was made.
+/// How far the numbers of runs, events and tokens jump when a copy takes the place of a database: beyond all that may
+/// have been given since the copy was made.
 const NUMBERS_SKIPPED: i64 = 1_000_000;
 
 /// Why there is no copy.
@@ -161,22 +161,29 @@ impl Looked {
 }
 
 impl Store {
-    /// Sets a copy apart from the database that it was made of, which may have gone on since: new runs and events get
-    /// numbers that none had there, and the audit log says that this is a copy.
+    /// Sets a copy apart from the database that it was made of, which may have gone on since: new runs, events and
+    /// tokens get numbers that none had there, and the audit log says that this is a copy.
     pub(crate) async fn set_apart(&self, now: Timestamp) -> Result<(), StoreError> {
         self.write("set_apart", async move |tx: &mut SqliteConnection| {
-            for table in ["runs", "events"] {
+            // All but rounds, which have names within their run.
+            let tables: Vec<String> = sqlx::query_scalar(
+                "SELECT name FROM sqlite_master
+                 WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%' AND name <> 'rounds'",
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            for table in tables {
                 let last: Option<i64> =
                     sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = ?")
-                        .bind(table)
+                        .bind(&table)
                         .fetch_optional(&mut *tx)
                         .await?;
                 sqlx::query("DELETE FROM sqlite_sequence WHERE name = ?")
-                    .bind(table)
+                    .bind(&table)
                     .execute(&mut *tx)
                     .await?;
                 sqlx::query("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)")
-                    .bind(table)
+                    .bind(&table)
                     .bind(last.unwrap_or(0).saturating_add(NUMBERS_SKIPPED))
                     .execute(&mut *tx)
                     .await?;
