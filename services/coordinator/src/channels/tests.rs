@@ -435,6 +435,23 @@ async fn one_promotion_at_a_time_and_none_of_a_pinned_channel() {
 }
 
 #[tokio::test]
+async fn to_promote_what_the_channel_has_takes_back_what_is_on_its_way() {
+    let mut world = World::new().await;
+    world.model(2).await;
+    let nodes = fleet(&world, &["a", "b"]).await;
+    world.channel("stable", 1, setup("accuracy >= 0.5 over 2 nodes", &[100])).await;
+    world.force("stable", 1).await.unwrap();
+    assert_eq!(world.history("stable").await.len(), 1, "it is there already");
+    world.promote("stable", 2).await.unwrap();
+    assert_eq!(world.held(&nodes).await, [2, 2]);
+    world.force("stable", 1).await.unwrap();
+    assert_eq!(world.held(&nodes).await, [1, 1]);
+    let stands = world.stands("stable").await.newest;
+    assert_eq!((stands.state, stands.told, stands.watched), (State::Done, 1, false));
+    assert_eq!(world.steer("stable", Move::RollBack).await.unwrap_err(), NotMoved::NothingBehind);
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_told() {
     let mut world = World::new().await;
     world.model(1).await;
