@@ -11,7 +11,8 @@
 //! | `EnrolResponse`, `Enrolled` | [`Answer`] out, [`Reply`] in, of [`federation::NodeId`] |
 //! | `WaitOrderRequest` | [`WaitOrder`] |
 //! | `NodeStatus`, `Capacity` | [`federation::NodeStatus`] |
-//! | `WaitOrderResponse` | ([`Answer`] out, [`Reply`] in, of [`Order`]; what became of the awaited round) |
+//! | `WaitOrderResponse` | ([`Answer`] out, [`Reply`] in, of [`Order`]; what became of the awaited round; the version to hold) |
+//! | `Hold`, `Holding` | [`federation::Hold`], [`federation::Holding`] |
 //! | `FetchVersionRequest` | [`FetchVersion`] |
 //! | `FetchVersionResponse` | [`Answer`] out, [`Reply`] in, of [`VersionPart`] |
 //! | `PushUpdateRequest` | [`UpdatePart`] |
@@ -27,6 +28,7 @@
 
 mod enrol;
 mod evaluation;
+mod hold;
 mod order;
 mod parse;
 mod refusal;

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use federation::limits::LEARNERS_MAX;
 use federation::limits::{
     ARTIFACT_BYTES_MAX, ATTEMPT_NUMBER_MAX, CAPACITIES_MAX, CHUNK_BYTES, DEADLINE_MS_MAX,
-    EPOCHS_MAX, LABELS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX, SCHEDULE_MAX, STATUS_COUNT_MAX,
-    TOKEN_BYTES_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
+    EPOCHS_MAX, LABELS_MAX, PROMOTION_NUMBER_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX, SCHEDULE_MAX,
+    STATUS_COUNT_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
 };
 use federation::{
-    Candidate, Enrolment, Evaluation, NodeId, Receipt, RoundRef, Settled, TrainOrder,
+    Candidate, Enrolment, Evaluation, Hold, Holding, NodeId, Receipt, RoundRef, Settled, TrainOrder,
 };
 use proto::convert::{
     FetchVersion, Malformed, Order, Reply, UpdatePart, VersionHeader, VersionPart, WaitOrder,
@@ -225,8 +225,8 @@ fn waits() {
             },
         ],
     );
-    rejects::<v1::WaitOrderResponse, (Reply<Order>, Option<Settled>)>(
-        (Ok(Order::Train(samples::train_order())), Some(Settled::Open)),
+    rejects::<v1::WaitOrderResponse, (Reply<Order>, Option<Settled>, Option<Hold>)>(
+        (Ok(Order::Train(samples::train_order())), Some(Settled::Open), None),
         &[
             ("order", |m| m.order = None),
             ("awaited", |m| m.awaited = 5),
@@ -235,6 +235,39 @@ fn waits() {
                 let empty = v1::TrainOrder::default();
                 m.order = Some(v1::wait_order_response::Order::Train(empty));
             }),
+        ],
+    );
+}
+
+#[test]
+fn holds() {
+    rejects::<v1::Holding, Holding>(
+        samples::holding(),
+        &[
+            ("holding.digest", |m| m.digest = short()),
+            ("holding.promotion", |m| m.promotion = 0),
+            ("holding.promotion", |m| m.promotion = PROMOTION_NUMBER_MAX + 1),
+        ],
+    );
+    rejects::<v1::Hold, Hold>(
+        samples::hold(),
+        &[
+            ("hold.model", |m| m.model = "Cue".to_owned()),
+            ("hold.channel", |m| m.channel = String::new()),
+            ("hold.version", |m| m.version = 0),
+            ("hold.digest", |m| m.digest = short()),
+            ("hold.promotion", |m| m.promotion = 0),
+            ("hold.promotion", |m| m.promotion = PROMOTION_NUMBER_MAX + 1),
+            ("hold.samples", |m| m.samples = 0),
+            ("hold.samples", |m| m.samples = SAMPLES_MAX + 1),
+        ],
+    );
+    accepts::<v1::Hold, Hold>(
+        samples::hold(),
+        &[
+            |m| m.version = u32::MAX,
+            |m| m.promotion = PROMOTION_NUMBER_MAX,
+            |m| m.samples = SAMPLES_MAX,
         ],
     );
 }

@@ -19,8 +19,8 @@ use proto::{FILE_DESCRIPTOR_SET, v1};
 
 mod samples;
 use samples::{
-    candidate, chunk, enrolment, enrolment_proof, evaluation, fetch_version, node, receipt, round,
-    status, train_order, version_header, wait_order,
+    candidate, chunk, enrolment, enrolment_proof, evaluation, fetch_version, hold, holding, node,
+    receipt, round, status, train_order, version_header, wait_order,
 };
 
 /// Checks vectors and remembers which.
@@ -124,6 +124,12 @@ fn order_vectors(vectors: &mut Vectors) {
     vectors.check::<v1::WaitOrderRequest>("wait_order_request.status", told);
     let silent = WaitOrder { status: Some(NodeStatus::default()), ..wait_order() };
     vectors.check::<v1::WaitOrderRequest>("wait_order_request.status_empty", silent);
+    let follower = WaitOrder { follows: true, ..wait_order() };
+    vectors.check::<v1::WaitOrderRequest>("wait_order_request.follows", follower.clone());
+    let holder = WaitOrder { holding: Some(holding()), ..follower };
+    vectors.check::<v1::WaitOrderRequest>("wait_order_request.holding", holder);
+    vectors.check::<v1::Holding>("holding", holding());
+    vectors.check::<v1::Hold>("hold", hold());
     vectors.check::<v1::NodeStatus>("node_status", status());
     let none = NodeStatus {
         charging: Some(false),
@@ -140,16 +146,18 @@ fn order_vectors(vectors: &mut Vectors) {
     vectors.check::<v1::Register>("register", register);
     vectors.check::<v1::Idle>("idle", idle());
     let nothing = || Order::Idle(idle());
-    let train = (Ok(Order::Train(train_order())), Some(Settled::Published));
+    let train = (Ok(Order::Train(train_order())), Some(Settled::Published), None);
     vectors.check::<v1::WaitOrderResponse>("wait_order_response.train", train);
     for (vector, settled) in [
         ("wait_order_response.idle", Settled::Open),
         ("wait_order_response.idle_abandoned", Settled::Abandoned),
         ("wait_order_response.idle_unknown", Settled::Unknown),
     ] {
-        vectors.check::<v1::WaitOrderResponse>(vector, (Ok(nothing()), Some(settled)));
+        vectors.check::<v1::WaitOrderResponse>(vector, (Ok(nothing()), Some(settled), None));
     }
-    let refused = (Err(unknown_node()), None);
+    let told = (Ok(nothing()), None, Some(hold()));
+    vectors.check::<v1::WaitOrderResponse>("wait_order_response.hold", told);
+    let refused = (Err(unknown_node()), None, None);
     vectors.check::<v1::WaitOrderResponse>("wait_order_response.refused", refused);
 }
 

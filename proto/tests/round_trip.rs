@@ -6,12 +6,13 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use federation::limits::{
-    ATTEMPT_NUMBER_MAX, DEADLINE_MS_MAX, EPOCHS_MAX, ROUND_NUMBER_MAX, SAMPLES_MAX,
-    STATUS_COUNT_MAX, WAIT_MS_MAX,
+    ATTEMPT_NUMBER_MAX, DEADLINE_MS_MAX, EPOCHS_MAX, PROMOTION_NUMBER_MAX, ROUND_NUMBER_MAX,
+    SAMPLES_MAX, STATUS_COUNT_MAX, WAIT_MS_MAX,
 };
 use federation::{
-    Answer, Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, Idle, LocalWork, Metrics,
-    NodeStatus, Receipt, Refusal, RefusalCode, RoundRef, RunId, Settled, TrainOrder, VersionNumber,
+    Answer, Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, Hold, Holding, Idle,
+    LocalWork, Metrics, NodeStatus, Receipt, Refusal, RefusalCode, RoundRef, RunId, Settled,
+    TrainOrder, VersionNumber,
 };
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::select;
@@ -135,6 +136,25 @@ fn order() -> impl Strategy<Value = Order> {
     prop_oneof![train_order().prop_map(Order::Train), idle]
 }
 
+fn holding() -> impl Strategy<Value = Holding> {
+    let promotion = 1..=PROMOTION_NUMBER_MAX;
+    (digest(), promotion).prop_map(|(digest, promotion)| Holding { digest, promotion })
+}
+
+fn hold() -> impl Strategy<Value = Hold> {
+    let version = (1..=u32::MAX).prop_map(VersionNumber);
+    (name(), name(), version, holding(), 1..=SAMPLES_MAX).prop_map(
+        |(model, channel, version, Holding { digest, promotion }, samples)| Hold {
+            model,
+            channel,
+            version,
+            digest,
+            promotion,
+            samples,
+        },
+    )
+}
+
 fn status() -> impl Strategy<Value = NodeStatus> {
     let count = || 0..=STATUS_COUNT_MAX;
     let capacity = prop::collection::btree_map("[a-z0-9][a-z0-9._-]{0,62}", count(), 0..=16);
@@ -203,14 +223,16 @@ proptest! {
         node in name(),
         wait_ms in 0..=WAIT_MS_MAX,
         awaiting in prop::option::of(round()),
-        status in prop::option::of(status()),
+        (status, follows) in (prop::option::of(status()), any::<bool>()),
+        holding in prop::option::of(holding()),
         answer in answer(order()),
-        settled in settled(),
+        (settled, hold) in (settled(), prop::option::of(hold())),
     ) {
-        let request = WaitOrder { node, wait_ms, awaiting, status };
+        let request = WaitOrder { node, wait_ms, awaiting, status, follows, holding };
         prop_assert_eq!(send::<v1::WaitOrderRequest, WaitOrder>(request.clone()), request);
-        let got: (Reply<Order>, _) = send::<v1::WaitOrderResponse, _>((answer.clone(), settled));
-        prop_assert_eq!(got, (heard(answer), settled));
+        let sent = (answer.clone(), settled, hold.clone());
+        let got: (Reply<Order>, _, _) = send::<v1::WaitOrderResponse, _>(sent);
+        prop_assert_eq!(got, (heard(answer), settled, hold));
     }
 
     #[test]

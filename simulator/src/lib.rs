@@ -12,4 +12,4 @@ mod rest;
 
 pub use bytes::Bytes;
 pub use http::Method;
-pub use rest::{Rest, RestError, RestStream};
+pub use rest::{Access, Rest, RestError, RestStream};

@@ -1,15 +1,22 @@
 //! A small client of the coordinator's REST interface.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use agent::uplink::Trust;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use federation::Artifact;
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -21,7 +28,32 @@ const ANSWER_BYTES_MAX: usize = federation::limits::REST_BODY_BYTES_MAX;
 #[derive(Clone, Debug)]
 pub struct Rest {
     base: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    /// Sent with each request.
+    authorization: Option<HeaderValue>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// How a coordinator is reached.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Its address: `http://HOST:PORT` or `https://HOST:PORT`.
+    pub url: String,
+    /// The certificates that vouch for one of https, in PEM; `None` for those the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The token to show.
+    pub token: Option<String>,
+}
+
+/// Without the token, which is secret.
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, ca_file, token } = self;
+        f.debug_struct("Access")
+            .field("url", url)
+            .field("ca_file", ca_file)
+            .field("token", &token.is_some())
+            .finish()
+    }
 }
 
 /// The body of an answer, whose errors are told in words.
@@ -37,6 +69,14 @@ pub struct RestStream {
 /// Why a request got no good answer.
 #[derive(Debug, Error)]
 pub enum RestError {
+    /// The way to the coordinator cannot be used.
+    #[error("{why}")]
+    Access {
+        /// A stable code: `ca_file_invalid`, `system_roots_missing`, `token_invalid`.
+        code: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The coordinator did not answer.
     #[error("{method} {uri}: no answer: {why}")]
     Unreachable {
@@ -80,11 +120,47 @@ pub enum RestError {
 }
 
 impl Rest {
-    /// A client of the coordinator at `base`, for example `http://127.0.0.1:7400`.
+    /// A client of the coordinator at `base`, for example `http://127.0.0.1:7400`. One of https wants [`Rest::connect`]:
+    /// this client trusts no certificate.
     #[must_use]
     pub fn new(base: &str) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { base: base.trim_end_matches('/').to_owned(), client }
+        Self::over(base, None, &Trust::default())
+    }
+
+    /// A client of the coordinator at `access`.
+    ///
+    /// # Errors
+    /// [`RestError::Access`] when a file or a token cannot be used.
+    pub fn connect(access: &Access) -> Result<Self, RestError> {
+        let Access { url, ca_file, token } = access;
+        let bad = |code| move |why| RestError::Access { code, why };
+        let trust = match ca_file {
+            // A certificate does nothing for an address of http.
+            _ if !is_https(url) => Trust::default(),
+            Some(file) => Trust::of_file(file).map_err(bad("ca_file_invalid"))?,
+            None => Trust::of_system().map_err(bad("system_roots_missing"))?,
+        };
+        let authorization = token.as_ref().map(|token| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                bad("token_invalid")("a token has letters, digits, `-` and `_` only".to_owned())
+            })?;
+            value.set_sensitive(true);
+            Ok(value)
+        });
+        Ok(Self::over(url, authorization.transpose()?, &trust))
+    }
+
+    fn over(base: &str, authorization: Option<HeaderValue>, trust: &Trust) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has suites for both versions")
+            .with_root_certificates(trust.roots())
+            .with_no_client_auth();
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let client = Client::builder(TokioExecutor::new()).build(connector.build());
+        Self { base: base.trim_end_matches('/').to_owned(), authorization, client }
     }
 
     /// GETs JSON.
@@ -200,8 +276,11 @@ impl Rest {
             .header(header::CONTENT_TYPE, "application/json");
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let request =
+        let mut request =
             request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
+        if let Some(value) = &self.authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, value.clone());
+        }
         let answer =
             self.client.request(request).await.map_err(|error| RestError::Unreachable {
                 method: method.clone(),
@@ -277,6 +356,10 @@ impl RestStream {
             }
         }
     }
+}
+
+fn is_https(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -111,8 +111,22 @@ async fn a_run_from_its_making_to_its_end() {
     let piped = desk.ask(&["model", "get", "m@1", "--out", "-"]).await;
     assert_eq!(piped.stdout, artifact.encode());
 
+    assert_eq!(desk.finds(&["run", "list", "--model", "m"]).await, list);
+    let none = desk.finds(&["run", "list", "--state", "failed"]).await;
+    assert_eq!(none["items"], json!([]));
     let table = desk.says(&["fleet", "list"]).await;
     assert_eq!(rows(&table).len(), 4, "{table}");
+    let shown = desk.says(&["fleet", "show", "plain-001"]).await;
+    assert!(shown.starts_with("node      plain-001\n"), "{shown}");
+    let errors = desk.fails(65, &["fleet", "show", "plain-01"]).await;
+    assert!(
+        errors.contains("[node_not_found]") && errors.contains("did you mean `plain-0"),
+        "{errors}"
+    );
+    let log = desk.finds(&["audit", "list", "--action", "version"]).await;
+    assert_eq!(log["items"].as_array().unwrap().len(), 3);
+    let table = desk.says(&["audit", "list", "--subject", "m/4"]).await;
+    assert!(table.contains("version.published"), "{table}");
     assert_eq!(desk.finds(&["fleet", "list"]).await["items"][2]["id"], "plain-002");
     serve.stop().await;
 }
@@ -373,5 +387,90 @@ async fn a_reader_that_had_enough_is_no_failure() {
     let output = output.wait_with_output().await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(output.status.success());
+    serve.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_come_in_is_said_by_tokens() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    // The first token of all, before there is a coordinator.
+    let desk = Desk { url: "http://127.0.0.1:1", config: dir.path() };
+    let data_dir = data.to_str().unwrap();
+    let first = ["token", "create", "--name", "first", "--scope", "admin", "--data-dir", data_dir];
+    let admin = desk.says(&first).await.trim().to_owned();
+    assert!(admin.starts_with("mst_"), "{admin}");
+    let mut command = muster();
+    command.env("MUSTER_LOG", "warn").env("MUSTER_AUTH", "tokens");
+    let serve = Serve::start_by(command, &data, "127.0.0.1:0", "127.0.0.1:0").await;
+    let desk = Desk { url: serve.http(), config: dir.path() };
+
+    let errors = desk.fails(77, &["run", "list"]).await;
+    assert!(
+        errors.contains("[unauthenticated]") && errors.contains("hint: give a token"),
+        "{errors}"
+    );
+    let as_admin = ["--token", admin.as_str()];
+    let with = |args: &[&'static str], token: &[&str]| -> Vec<String> {
+        args.iter().chain(token).map(|arg| (*arg).to_owned()).collect()
+    };
+    let ask = async |args: &[&'static str], token: &[&str], status: i32| {
+        let args = with(args, token);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = desk.ask(&args).await;
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {errors}");
+        (String::from_utf8(output.stdout).unwrap(), errors)
+    };
+    let create = ["token", "create", "--name", "eyes", "--scope", "read", "--expires", "2h"];
+    let (read, told) = ask(&create, &as_admin, 0).await;
+    assert_eq!(told, "Token eyes is for read. It is shown this once:\n");
+    let file = dir.path().join("read.token");
+    std::fs::write(&file, &read).unwrap();
+    let as_reader = ["--token-file", file.to_str().unwrap()];
+    ask(&["run", "list"], &as_reader, 0).await;
+    let (_, errors) = ask(&["run", "cancel", "1"], &as_reader, 77).await;
+    assert!(
+        errors.contains("[scope_missing]") && errors.contains("hint: take a token"),
+        "{errors}"
+    );
+    let (table, _) = ask(&["token", "list"], &as_admin, 0).await;
+    let listed = rows(&table);
+    assert_eq!(listed[1][..4], ["1", "first", "admin", "yes"], "{table}");
+    assert_eq!(listed[2][..4], ["2", "eyes", "read", "for"], "{table}");
+    let (said, _) = ask(&["token", "revoke", "2"], &as_admin, 0).await;
+    assert_eq!(said, "Token 2 (eyes) is revoked.\n");
+    ask(&["run", "list"], &as_reader, 77).await;
+
+    // A node is let in, looked at, and shut out.
+    let create = ["fleet", "token", "create", "--name", "n", "--label", "site=ams", "--uses", "2"];
+    let (enrol, _) = ask(&create, &as_admin, 0).await;
+    let mut node = muster();
+    node.args([
+        "node",
+        "--coordinator",
+        serve.grpc(),
+        "--name",
+        "n1",
+        "--data",
+        "navigation:seed=1",
+    ]);
+    node.args(["--enrol-token", enrol.trim(), "--state"]).arg(dir.path().join("n1"));
+    let mut node = node.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let enrolled = ["events", "--after", "0", "--kind", "node", "--max", "1", "--for", "60s"];
+    let (line, _) = ask(&enrolled, &as_admin, 0).await;
+    assert!(line.contains("node.enrolled") && line.contains("n1"), "{line}");
+    let (table, _) = ask(&["fleet", "list", "--select", "site=ams"], &as_admin, 0).await;
+    assert_eq!(rows(&table)[1][..2], ["n1", "site=ams"], "{table}");
+    let (table, _) = ask(&["fleet", "list", "--select", "site=ber"], &as_admin, 0).await;
+    assert_eq!(rows(&table).len(), 1, "{table}");
+    let (table, _) = ask(&["fleet", "token", "list"], &as_admin, 0).await;
+    assert_eq!(rows(&table)[1][..4], ["1", "n", "1/2", "site=ams"], "{table}");
+    ask(&["fleet", "token", "revoke", "1"], &as_admin, 0).await;
+    let (said, _) = ask(&["fleet", "revoke", "n1"], &as_admin, 0).await;
+    assert_eq!(said, "Node n1 is revoked: it is shut out for good.\n");
+    assert!(!node.wait().await.unwrap().success(), "it learns that and ends");
+    let (table, _) = ask(&["fleet", "list"], &as_admin, 0).await;
+    assert_eq!(rows(&table)[1][2], "revoked", "{table}");
     serve.stop().await;
 }

@@ -3,8 +3,10 @@
 //! This is a test target of the package `muster`, so that cargo builds the binary it tests and says where it is.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod access;
 mod audit;
 mod bad_input;
+mod bad_model;
 mod care;
 mod cli;
 mod cli_help;
@@ -20,4 +22,5 @@ mod storage;
 mod support;
 mod sync;
 mod tidy;
+mod tls;
 mod upgrade;

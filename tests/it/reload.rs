@@ -137,6 +137,27 @@ async fn what_would_be_used_is_shown_with_where_it_comes_from() {
 }
 
 #[tokio::test]
+async fn a_backup_is_of_the_directory_that_the_file_names() {
+    let (here, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let serve = Serve::start(data.path()).await;
+    let settings = format!("[data]\ndir = '{}'\n", data.path().display());
+    std::fs::write(here.path().join("muster.toml"), settings).unwrap();
+    let backup = async |name: &str| {
+        let mut command = muster();
+        command.current_dir(here.path()).args(["backup", name]).output().await.unwrap()
+    };
+    assert!(backup("copy.db").await.status.success());
+    assert!(here.path().join("copy.db").metadata().unwrap().len() > 0);
+    std::fs::write(here.path().join("muster.toml"), "[data]\ndri = 'x'\n").unwrap();
+    let told = String::from_utf8(backup("other.db").await.stderr).unwrap();
+    assert!(
+        told.contains("muster.toml:2: data.dri: is no setting; did you mean data.dir?"),
+        "{told}"
+    );
+    serve.stop().await;
+}
+
+#[tokio::test]
 async fn a_file_to_begin_with_is_written_and_checked() {
     let dir = tempfile::tempdir().unwrap();
     let config = async |args: &[&str]| {

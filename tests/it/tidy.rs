@@ -265,6 +265,26 @@ fn every_file_says_what_it_is_for_and_is_short() {
 }
 
 #[test]
+fn one_library_encrypts() {
+    let metadata = metadata();
+    let others =
+        ["aws-lc-rs", "aws-lc-sys", "boring", "native-tls", "openssl", "openssl-sys", "schannel"];
+    for package in &metadata.packages {
+        assert!(!others.contains(&package.name.as_str()), "{} beside ring", package.name);
+    }
+    let versions =
+        |name: &str| metadata.packages.iter().filter(|package| package.name == name).count();
+    assert_eq!((versions("rustls"), versions("ring")), (1, 1));
+    // A provider for the whole process would be chosen by whoever comes first.
+    for dir in ["proto", "services", "simulator", "tests"] {
+        for (path, text) in sources(dir) {
+            let word = concat!("install", "_default");
+            assert!(!text.contains(word), "{} says `{word}`", path.display());
+        }
+    }
+}
+
+#[test]
 fn merged_migrations_are_never_edited() {
     let dir = root().join("migrations/sqlite");
     let list =

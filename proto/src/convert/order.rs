@@ -6,7 +6,8 @@ use federation::limits::{
     DEADLINE_MS_MAX, EPOCHS_MAX, SAMPLES_MAX, SCHEDULE_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
 };
 use federation::{
-    Answer, Idle, LocalWork, NodeId, NodeStatus, RoundRef, Settled, TrainOrder, VersionNumber,
+    Answer, Hold, Holding, Idle, LocalWork, NodeId, NodeStatus, RoundRef, Settled, TrainOrder,
+    VersionNumber,
 };
 
 use super::parse::{Malformed, digest, digest_bytes, excerpt, name, within, word};
@@ -26,6 +27,10 @@ pub struct WaitOrder {
     pub awaiting: Option<RoundRef>,
     /// How the node is doing.
     pub status: Option<NodeStatus>,
+    /// Whether it follows a channel.
+    pub follows: bool,
+    /// The version it holds.
+    pub holding: Option<Holding>,
 }
 
 /// What a node gets when it asks for work.
@@ -40,49 +45,57 @@ pub enum Order {
 impl TryFrom<v1::WaitOrderRequest> for WaitOrder {
     type Error = Malformed;
     fn try_from(message: v1::WaitOrderRequest) -> Result<Self, Malformed> {
-        let v1::WaitOrderRequest { node_id, wait_ms, awaiting, status } = message;
+        let v1::WaitOrderRequest { node_id, wait_ms, awaiting, status, follows, holding } = message;
         Ok(Self {
             node: name("node_id", &node_id)?,
             wait_ms: within("wait_ms", wait_ms, 0..=WAIT_MS_MAX)?,
             awaiting: RoundField::AWAITING.optional(awaiting)?,
             status: status.map(NodeStatus::try_from).transpose()?,
+            follows,
+            holding: holding.map(Holding::try_from).transpose()?,
         })
     }
 }
 
 impl From<WaitOrder> for v1::WaitOrderRequest {
     fn from(request: WaitOrder) -> Self {
-        let WaitOrder { node, wait_ms, awaiting, status } = request;
+        let WaitOrder { node, wait_ms, awaiting, status, follows, holding } = request;
         Self {
             node_id: node.to_string(),
             wait_ms,
             awaiting: awaiting.map(Into::into),
             status: status.map(Into::into),
+            follows,
+            holding: holding.map(Into::into),
         }
     }
 }
 
-impl TryFrom<v1::WaitOrderResponse> for (Reply<Order>, Option<Settled>) {
+impl TryFrom<v1::WaitOrderResponse> for (Reply<Order>, Option<Settled>, Option<Hold>) {
     type Error = Malformed;
     fn try_from(message: v1::WaitOrderResponse) -> Result<Self, Malformed> {
-        let v1::WaitOrderResponse { order, awaited } = message;
+        let v1::WaitOrderResponse { order, awaited, hold } = message;
         let reply = match order {
             Some(Part::Train(order)) => Ok(Order::Train(order.try_into()?)),
             Some(Part::Idle(idle)) => Ok(Order::Idle(idle.into())),
             Some(Part::Refused(refusal)) => Err(refusal.into()),
             None => return Err(Malformed::absent("order", "`train`, `idle` or `refused`")),
         };
-        Ok((reply, settled(awaited)?))
+        Ok((reply, settled(awaited)?, hold.map(Hold::try_from).transpose()?))
     }
 }
 
-impl From<(Answer<Order>, Option<Settled>)> for v1::WaitOrderResponse {
-    fn from((answer, awaited): (Answer<Order>, Option<Settled>)) -> Self {
+impl From<(Answer<Order>, Option<Settled>, Option<Hold>)> for v1::WaitOrderResponse {
+    fn from((answer, awaited, hold): (Answer<Order>, Option<Settled>, Option<Hold>)) -> Self {
         let part = |order| match order {
             Order::Train(order) => Part::Train(order.into()),
             Order::Idle(idle) => Part::Idle(idle.into()),
         };
-        Self { order: either(answer, part, Part::Refused), awaited: outcome(awaited).into() }
+        Self {
+            order: either(answer, part, Part::Refused),
+            awaited: outcome(awaited).into(),
+            hold: hold.map(Into::into),
+        }
     }
 }
 

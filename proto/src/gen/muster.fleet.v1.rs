@@ -119,6 +119,23 @@ pub struct WaitOrderRequest {
     /// How the node is doing. Absent: it reports nothing.
     #[prost(message, optional, tag = "4")]
     pub status: ::core::option::Option<NodeStatus>,
+    /// Whether the node follows a channel: it is told which version to hold, and without waiting when that is another one
+    /// than in `holding`.
+    #[prost(bool, tag = "5")]
+    pub follows: bool,
+    /// The version it holds. Absent: none.
+    #[prost(message, optional, tag = "6")]
+    pub holding: ::core::option::Option<Holding>,
+}
+/// The version that a node holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Holding {
+    /// Digest of the version.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub digest: ::prost::bytes::Bytes,
+    /// The promotion for which the node holds and has tried it; from 1, at most 2,147,483,647.
+    #[prost(uint32, tag = "2")]
+    pub promotion: u32,
 }
 /// How a node is doing at the time of its question. Runs may ask for any of it; to them, what is absent is not so.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -155,6 +172,9 @@ pub struct WaitOrderResponse {
     /// What became of the round in `awaiting`; unspecified when none was named.
     #[prost(enumeration = "RoundOutcome", tag = "4")]
     pub awaited: i32,
+    /// The version to hold. Absent: the node need not change what it holds.
+    #[prost(message, optional, tag = "5")]
+    pub hold: ::core::option::Option<Hold>,
     /// Work, none, or refused; always one of them.
     #[prost(oneof = "wait_order_response::Order", tags = "1, 2, 3")]
     pub order: ::core::option::Option<wait_order_response::Order>,
@@ -174,6 +194,29 @@ pub mod wait_order_response {
         #[prost(message, tag = "3")]
         Refused(super::Refusal),
     }
+}
+/// The version that a node should hold, as the channel says that it follows. It is fetched, tried on held-out samples once
+/// for each promotion, and reported as an evaluation. Its number may be lower than that of the version held before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hold {
+    /// The model's name.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// The channel's name.
+    #[prost(string, tag = "2")]
+    pub channel: ::prost::alloc::string::String,
+    /// The version's number; from 1.
+    #[prost(uint32, tag = "3")]
+    pub version: u32,
+    /// The version's digest.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub digest: ::prost::bytes::Bytes,
+    /// The promotion that brought it; from 1, at most 2,147,483,647.
+    #[prost(uint32, tag = "5")]
+    pub promotion: u32,
+    /// Held-out samples to try it on: 1 to 100,000.
+    #[prost(uint32, tag = "6")]
+    pub samples: u32,
 }
 /// Nothing to do now.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

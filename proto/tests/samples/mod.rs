@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use federation::{
-    Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, LocalWork, Metrics, NodeId,
-    NodeStatus, Receipt, RoundRef, RunId, TrainOrder, VersionNumber,
+    Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, Hold, Holding, LocalWork, Metrics,
+    NodeId, NodeStatus, Receipt, RoundRef, RunId, TrainOrder, VersionNumber,
 };
 use proto::convert::{FetchVersion, VersionHeader, WaitOrder};
 
@@ -51,7 +51,29 @@ pub(crate) fn enrolment_proof() -> EnrolmentProof {
 }
 
 pub(crate) fn wait_order() -> WaitOrder {
-    WaitOrder { node: node(), wait_ms: 60_000, awaiting: Some(round()), status: None }
+    WaitOrder {
+        node: node(),
+        wait_ms: 60_000,
+        awaiting: Some(round()),
+        status: None,
+        follows: false,
+        holding: None,
+    }
+}
+
+pub(crate) fn holding() -> Holding {
+    Holding { digest: Digest(ascending(0x60)), promotion: 9 }
+}
+
+pub(crate) fn hold() -> Hold {
+    Hold {
+        model: "cue".parse().unwrap(),
+        channel: "canary".parse().unwrap(),
+        version: VersionNumber(13),
+        digest: Digest(ascending(0x60)),
+        promotion: 9,
+        samples: 200,
+    }
 }
 
 pub(crate) fn status() -> NodeStatus {

@@ -15,6 +15,8 @@ use crate::limits::CACHE_VERSIONS_MAX;
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
+    /// The version that stays however old it is.
+    pinned: Option<Digest>,
 }
 
 impl Cache {
@@ -25,7 +27,7 @@ impl Cache {
     pub fn open(state: &Path) -> io::Result<Self> {
         let dir = state.join("cache");
         fs::create_dir_all(&dir)?;
-        Ok(Self { dir })
+        Ok(Self { dir, pinned: None })
     }
 
     /// The bytes of the version `digest`, if they are here. A file that is damaged is removed and counts as absent.
@@ -51,6 +53,11 @@ impl Cache {
         None
     }
 
+    /// Lets the version `digest` stay however old it is, in place of the one before.
+    pub fn pin(&mut self, digest: Digest) {
+        self.pinned = Some(digest);
+    }
+
     /// Keeps the bytes of a version, which the caller has verified, and forgets the oldest beyond the limit.
     ///
     /// # Errors
@@ -60,7 +67,8 @@ impl Cache {
         let mut old: Vec<(SystemTime, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            if entry.path() != self.path(digest) {
+            let pinned = self.pinned.is_some_and(|pinned| entry.path() == self.path(pinned));
+            if entry.path() != self.path(digest) && !pinned {
                 old.push((entry.metadata()?.modified()?, entry.path()));
             }
         }
@@ -106,5 +114,19 @@ mod tests {
         }
         let kept = all.iter().filter(|bytes| cache.get(Digest::of(*bytes)).is_some()).count();
         assert_eq!(kept, CACHE_VERSIONS_MAX);
+    }
+
+    #[test]
+    fn the_version_held_stays_however_old_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(dir.path()).unwrap();
+        let all: Vec<[u8; 1]> = (0..10).map(|i| [i]).collect();
+        cache.pin(Digest::of(&all[0]));
+        for bytes in &all {
+            cache.put(Digest::of(bytes), bytes).unwrap();
+        }
+        let kept = |bytes: &&[u8; 1]| cache.get(Digest::of(*bytes)).is_some();
+        assert!(kept(&&all[0]));
+        assert_eq!(all.iter().filter(kept).count(), CACHE_VERSIONS_MAX + 1);
     }
 }

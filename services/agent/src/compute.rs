@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::data::Source;
 use crate::learner::LearnError;
 use crate::residual::Residual;
-use crate::train::{Bench, Evaluated, Trained};
+use crate::train::{Bench, Evaluated, Trained, Trial};
 
 /// Where a node's learning runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ struct Worker {
 
 enum Job {
     Train(Arc<Artifact>, Box<TrainOrder>, Residual, oneshot::Sender<Result<Trained, LearnError>>),
-    Evaluate(Arc<Artifact>, Box<TrainOrder>, oneshot::Sender<Result<Evaluated, LearnError>>),
+    Evaluate(Arc<Artifact>, Trial, oneshot::Sender<Result<Evaluated, LearnError>>),
 }
 
 impl Compute {
@@ -120,14 +120,14 @@ impl Compute {
     pub async fn evaluate(
         &mut self,
         artifact: Arc<Artifact>,
-        order: &TrainOrder,
+        trial: &Trial,
     ) -> Result<Evaluated, LearnError> {
         match &mut self.place {
-            Place::Inline(bench) => bench.evaluate(&artifact, order, &|| false),
-            Place::StandIn(_) => Ok(Evaluated { samples: order.work.evaluate_samples, correct: 0 }),
+            Place::Inline(bench) => bench.evaluate(&artifact, trial, &|| false),
+            Place::StandIn(_) => Ok(Evaluated { samples: trial.samples, correct: 0 }),
             Place::Thread(worker) => {
-                let order = Box::new(order.clone());
-                worker.ask(|reply| Job::Evaluate(artifact, order, reply)).await
+                let trial = trial.clone();
+                worker.ask(|reply| Job::Evaluate(artifact, trial, reply)).await
             }
         }
     }
@@ -179,8 +179,8 @@ fn work(source: Arc<Source>, queue: Receiver<Job>) {
                 let result = bench.train(&artifact, &order, residual, &|| reply.is_closed());
                 reply.send(result).is_ok()
             }
-            Job::Evaluate(artifact, order, reply) => {
-                let result = bench.evaluate(&artifact, &order, &|| reply.is_closed());
+            Job::Evaluate(artifact, trial, reply) => {
+                let result = bench.evaluate(&artifact, &trial, &|| reply.is_closed());
                 reply.send(result).is_ok()
             }
         }));

@@ -12,12 +12,12 @@ use federation::{ModelName, NodeId};
 use crate::data_spec::DataSpec;
 use crate::error::AgentError;
 use crate::telemetry;
-use crate::uplink::Address;
+use crate::uplink::{Address, Trust};
 
 /// The flags of `muster-agent` and of `muster node`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The coordinator's gRPC address.
+    /// The coordinator's gRPC address: `https://HOST:PORT`, or `http://` without encryption.
     #[arg(
         long,
         env = "MUSTER_COORDINATOR",
@@ -65,6 +65,9 @@ pub struct Args {
     /// `capacity.recurrent=128`. Runs may ask for any of it; what the file does not say counts as not so.
     #[arg(long, env = "MUSTER_STATUS_FILE", value_name = "FILE", verbatim_doc_comment)]
     pub status_file: Option<PathBuf>,
+    /// File of the certificates that vouch for an https coordinator, in PEM [default: those the system trusts]
+    #[arg(long, env = "MUSTER_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Talk to a coordinator on another machine although the connection is not encrypted.
     #[arg(long, env = "MUSTER_INSECURE")]
     pub insecure: bool,
@@ -149,8 +152,9 @@ impl fmt::Debug for EnrolToken {
 /// One thing that is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// A stable code: `coordinator_invalid`, `coordinator_insecure`, `name_invalid`, `enrol_token_invalid`,
-    /// `enrol_token_unreadable`, `label_invalid`, `label_repeated`, `labels_too_many`, `data_invalid`, `log_invalid`.
+    /// A stable code: `coordinator_invalid`, `coordinator_insecure`, `ca_file_invalid`, `system_roots_missing`,
+    /// `name_invalid`, `enrol_token_invalid`, `enrol_token_unreadable`, `label_invalid`, `label_repeated`,
+    /// `labels_too_many`, `data_invalid`, `log_invalid`.
     pub code: &'static str,
     /// The flag.
     pub flag: &'static str,
@@ -174,10 +178,17 @@ impl Args {
         let mut wrong = |code, flag, message| problems.push(ConfigProblem { code, flag, message });
 
         let coordinator = match Address::parse(&self.coordinator) {
+            Ok(address) if address.is_encrypted() => match self.trust() {
+                Ok(trust) => Some(address.trusting(trust)),
+                Err((code, message)) => {
+                    wrong(code, "--ca-file", message);
+                    None
+                }
+            },
             Ok(address) if address.is_loopback() || self.insecure => Some(address),
             Ok(address) => {
                 let message = format!(
-                    "{address} is on another machine and the connection is not encrypted; use a tunnel, or say --insecure"
+                    "{address} is on another machine and the connection is not encrypted; use https, or say --insecure"
                 );
                 wrong("coordinator_insecure", "--coordinator", message);
                 None
@@ -242,6 +253,14 @@ impl Args {
 }
 
 impl Args {
+    /// Whom to believe who a coordinator is.
+    fn trust(&self) -> Result<Trust, (&'static str, String)> {
+        match &self.ca_file {
+            Some(file) => Trust::of_file(file).map_err(|message| ("ca_file_invalid", message)),
+            None => Trust::of_system().map_err(|message| ("system_roots_missing", message)),
+        }
+    }
+
     fn enrol_token(&self) -> Result<Option<EnrolToken>, (&'static str, &'static str, String)> {
         let (flag, text) = match (&self.enrol_token, &self.enrol_token_file) {
             (None, None) => return Ok(None),
@@ -372,6 +391,8 @@ mod tests {
     fn another_machine_needs_a_word() {
         assert_eq!(codes(&["--coordinator", "http://coordinator:7401"]), ["coordinator_insecure"]);
         settings(&["--coordinator", "http://coordinator:7401", "--insecure"]).unwrap();
+        let none = ["--coordinator", "https://coordinator:7401", "--ca-file", "/nonexistent"];
+        assert_eq!(codes(&none), ["ca_file_invalid"]);
         for loopback in ["http://localhost:1", "http://[::1]:7401", "http://127.0.0.2:1"] {
             settings(&["--coordinator", loopback]).unwrap();
         }

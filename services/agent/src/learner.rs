@@ -16,6 +16,8 @@ use reckon::{ParamError, ParamProblem, Params, Shape};
 use tasks::random::derive;
 use thiserror::Error;
 
+use crate::train::Trial;
+
 /// The learner's id.
 pub const LEARNER: &str = "reckon/1";
 
@@ -197,7 +199,7 @@ impl<'a> Model<'a> {
     /// # Errors
     /// [`LearnError::Register`], or [`LearnError::Shape`] when the order's registers change the network's shape.
     pub fn to_train(&self, order: &TrainOrder) -> Result<Params, LearnError> {
-        let mut params = self.program(order, TRAINING)?;
+        let mut params = self.program(order.seed, &order.work.registers, TRAINING)?;
         let plastic = params.get(DO_EPROP).is_some_and(|value| value != 0);
         if !plastic && !order.work.registers.contains_key(DO_EPROP) {
             params.set(DO_EPROP, ALL_MATRICES).map_err(LearnError::Register)?;
@@ -205,22 +207,27 @@ impl<'a> Model<'a> {
         Ok(params)
     }
 
-    /// The registers to evaluate the version of `order`.
+    /// The registers to evaluate a version as `trial` says.
     ///
     /// # Errors
     /// As [`Model::to_train`].
-    pub fn to_evaluate(&self, order: &TrainOrder) -> Result<Params, LearnError> {
-        let mut params = self.program(order, EVALUATION)?;
+    pub fn to_evaluate(&self, trial: &Trial) -> Result<Params, LearnError> {
+        let mut params = self.program(trial.seed, &trial.registers, EVALUATION)?;
         params.set(DO_EPROP, 0).map_err(LearnError::Register)?;
         Ok(params)
     }
 
-    fn program(&self, order: &TrainOrder, purpose: u64) -> Result<Params, LearnError> {
+    fn program(
+        &self,
+        seed: u64,
+        registers: &BTreeMap<String, u32>,
+        purpose: u64,
+    ) -> Result<Params, LearnError> {
         let mut params = self.params.clone();
-        for (name, value) in seeds(order.seed, purpose) {
+        for (name, value) in seeds(seed, purpose) {
             params.set(name, value).map_err(LearnError::Register)?;
         }
-        set_all(&mut params, &order.work.registers)?;
+        set_all(&mut params, registers)?;
         if params.shape() == self.params.shape() {
             return Ok(params);
         }

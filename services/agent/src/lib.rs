@@ -1,7 +1,7 @@
 //! The agent on the device: it asks for work, learns, and pushes what it learned until that counts.
 //!
 //! Reading order: [`config`] (what can be set), [`node`] (the steps, and what survives a crash), [`journal`] with
-//! [`residual`] (what a node must not forget), [`cache`], [`identity`] and [`credential`] (what else is on disk), [`status`] (how the device is doing), [`learner`] with
+//! [`residual`] (what a node must not forget), [`cache`], [`held`], [`identity`] and [`credential`] (what else is on disk), [`status`] (how the device is doing), [`learner`] with
 //! [`data`] and [`train`] (an order becomes an update, the same one every time), [`compute`] (where that runs), [`uplink`]
 //! (the calls, and what is tried again), [`run()`] (the process).
 //!
@@ -22,6 +22,7 @@ pub mod data_spec;
 pub mod entropy;
 pub mod error;
 pub mod files;
+pub mod held;
 pub mod identity;
 pub mod journal;
 pub mod learner;

@@ -4,6 +4,11 @@
 pub const ORDER_WAIT_MS: u32 = 30_000;
 /// Longest time to set up a connection, in milliseconds.
 pub const CONNECT_MS_MAX: u64 = 5_000;
+/// Longest time for a TLS handshake, in milliseconds: several round trips of a slow line, and a coordinator to which all
+/// nodes come back at once.
+pub const HANDSHAKE_MS_MAX: u64 = 10_000;
+/// Most bytes of a file of certificates that are read: a system's whole store has a quarter of it.
+pub const PEM_BYTES_MAX: u64 = 1 << 20;
 /// Longest time for a call that only looks something up, in milliseconds; an ask for work has [`ORDER_WAIT_MS`] more.
 pub const CALL_MS_MAX: u64 = 15_000;
 /// Longest time for a call that moves a version or an update, in milliseconds: 4 MiB at 40 kB/s.

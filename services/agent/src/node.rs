@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! Enrol -> Ask -> Fetch -> Evaluate -> Report -> Train -> (journal) -> Ask: push from the journal until answered -> Ask
+//!          Ask -> FetchHold -> TryHold -> ReportHold -> (held) -> Ask
 //! ```
 //!
-//! Only the journal is durable. Whatever else is lost with the process is had again: asked again in the same round, the
+//! Only the journal, and which version it holds, are durable. Whatever else is lost with the process is had again: asked again in the same round, the
 //! coordinator gives the same order; the version is in the cache; training repeats to the same bytes. So a step that
 //! fails goes back to asking after a pause, an unsent update is pushed before anything else is asked for, and a step
 //! that is cancelled half-way, as at shutdown, has done nothing or all of what it does.
 
 #[cfg(test)]
 mod fake;
+mod hold;
 mod round;
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,8 @@ use std::time::Duration;
 
 use federation::secret::enrolment_statement;
 use federation::{
-    Artifact, Enrolment, EnrolmentProof, Entropy, NodeId, RefusalCode, RoundRef, Settled,
-    TrainOrder,
+    Artifact, Enrolment, EnrolmentProof, Entropy, Hold, Holding, NodeId, RefusalCode, RoundRef,
+    Settled, TrainOrder,
 };
 use tracing::{debug, error, info, warn};
 
@@ -33,6 +35,7 @@ use crate::credential::Credential;
 use crate::data::Source;
 use crate::error::AgentError;
 use crate::files::StateDir;
+use crate::held::Held;
 use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::learner::{self, LEARNER};
@@ -61,6 +64,7 @@ pub struct Node {
     uplink: Uplink,
     journal: Journal,
     cache: Cache,
+    held: Held,
     compute: Compute,
     reporter: Reporter,
     backoff: Backoff,
@@ -69,6 +73,8 @@ pub struct Node {
     asks: usize,
     /// The order that this node cannot carry out, or whose update was refused: it is not tried again.
     given_up: Option<RoundRef>,
+    /// The version that this node could not hold: it is not tried again.
+    hold_given_up: Option<Holding>,
     /// How often the update in the outbox arrived damaged.
     damaged: u32,
     /// Whether the last call failed: a row of failures is told once.
@@ -88,6 +94,9 @@ enum Phase {
     Evaluate(Task),
     Report(Task, Evaluated, u32),
     Train(Task),
+    FetchHold(Box<Hold>),
+    TryHold(Box<Hold>, Arc<Artifact>),
+    ReportHold(Box<Hold>, Evaluated, u32),
     /// It was revoked: there is nothing more to do.
     End,
 }
@@ -134,6 +143,11 @@ impl Node {
         let source = Source::open(&settings.data, identity.number())?;
         let file = settings.status_file.clone();
         let reporter = Reporter::new(source.samples(), learner::capacity(), file);
+        let held = Held::open(state.path());
+        let mut cache = Cache::open(state.path()).map_err(unusable)?;
+        if let Some(holding) = held.holding() {
+            cache.pin(holding.digest);
+        }
         Ok(Self {
             enrolment: Enrolment {
                 public_key: identity.public_key(),
@@ -146,13 +160,15 @@ impl Node {
             id,
             uplink,
             journal: Journal::open(state.path())?,
-            cache: Cache::open(state.path()).map_err(unusable)?,
+            cache,
+            held,
             compute: Compute::new(source, placement).map_err(AgentError::Start)?,
             reporter,
             backoff: Backoff::new(identity.number()),
             phase: Phase::Enrol,
             asks: 0,
             given_up: None,
+            hold_given_up: None,
             damaged: 0,
             failing: false,
             _state: state,
@@ -186,6 +202,11 @@ impl Node {
             Phase::Evaluate(task) => Ok(self.evaluate(task).await),
             Phase::Report(task, evaluated, tries) => Ok(self.report(task, evaluated, tries).await),
             Phase::Train(task) => Ok(self.train(task).await),
+            Phase::FetchHold(hold) => Ok(self.fetch_hold(hold).await),
+            Phase::TryHold(hold, artifact) => Ok(self.try_hold(hold, artifact).await),
+            Phase::ReportHold(hold, evaluated, tries) => {
+                Ok(self.report_hold(hold, evaluated, tries).await)
+            }
             Phase::End => {
                 self.phase = Phase::End;
                 Err(AgentError::Revoked { node: self.id.to_string() })
@@ -241,12 +262,14 @@ impl Node {
             self.journal.awaiting().nth(self.asks % self.journal.awaiting().len().max(1));
         self.asks = self.asks.wrapping_add(1);
         let status = self.reporter.read();
-        let asked = match self.uplink.wait_order(&self.id, ORDER_WAIT_MS, awaiting, status).await {
+        let holding = self.held.holding();
+        let asked = self.uplink.wait_order(&self.id, ORDER_WAIT_MS, awaiting, status, holding);
+        let asked = match asked.await {
             Ok(Ok(asked)) => asked,
             Ok(Err(refused)) => return self.turned_away(&refused),
             Err(error) => return self.failed(&error),
         };
-        let Asked { order, awaited } = asked;
+        let Asked { order, awaited, hold } = asked;
         if let (Some(round), Some(outcome)) = (awaiting, awaited) {
             if outcome != Settled::Open {
                 info!(%round, ?outcome, "the outcome of a round is known");
@@ -255,7 +278,20 @@ impl Node {
                 return self.unwritten(&error);
             }
         }
+        let refused_hold = match hold {
+            Some(hold) if self.wants(&hold) => {
+                self.worked();
+                let Hold { channel, version, .. } = &hold;
+                info!(%channel, %version, "another version to hold");
+                // An order that came with it is given again.
+                self.phase = Phase::FetchHold(Box::new(hold));
+                return Progress::Working;
+            }
+            other => other.is_some(),
+        };
         match order {
+            // It is answered at once for as long as it holds another version than it should.
+            Order::Idle(_) if refused_hold => Progress::Waiting(self.backoff.longest()),
             Order::Idle(idle) => {
                 self.worked();
                 let ms = u64::from(idle.retry_after_ms).clamp(IDLE_MS_MIN, IDLE_MS_MAX);

@@ -3,9 +3,10 @@
 //! Nothing of an earlier job remains: a job programs the network anew, generators and memory included. Only the memory
 //! itself is used again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use federation::{Artifact, Metrics, TrainOrder};
+use federation::{Artifact, Digest, Hold, LocalWork, Metrics, TrainOrder};
 use reckon::{Event, Memory, Network, Params};
 
 use crate::data::{Part, Source};
@@ -48,6 +49,35 @@ pub struct Evaluated {
     pub samples: u32,
     /// Of these, classified correctly.
     pub correct: u32,
+}
+
+/// How to try a version on held-out samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// How many samples, if there are so many.
+    pub samples: u32,
+    /// The learner's registers to set before.
+    pub registers: BTreeMap<String, u32>,
+    /// Seed of what the network draws.
+    pub seed: u64,
+}
+
+impl Trial {
+    /// Of the version that an order starts from.
+    #[must_use]
+    pub fn of_order(order: &TrainOrder) -> Self {
+        let LocalWork { evaluate_samples, registers, .. } = &order.work;
+        Self { samples: *evaluate_samples, registers: registers.clone(), seed: order.seed }
+    }
+
+    /// Of the version of a channel: as it is configured, and with the same draws on every node.
+    #[must_use]
+    pub fn of_hold(hold: &Hold) -> Self {
+        let Digest(bytes) = hold.digest;
+        let (first, _) = bytes.split_first_chunk::<8>().expect("a digest has more than 8 bytes");
+        let seed = u64::from_le_bytes(*first);
+        Self { samples: hold.samples, registers: BTreeMap::new(), seed }
+    }
 }
 
 /// A node's samples and the memory of its network.
@@ -101,20 +131,20 @@ impl Bench {
         Ok(Trained::from_weights(&local, artifact, residual, samples, metrics))
     }
 
-    /// Tries the version `artifact` on held-out samples, as many as `order` asks for and there are.
+    /// Tries the version `artifact` on held-out samples, as many as `trial` asks for and there are.
     ///
     /// # Errors
     /// As [`Bench::train`].
     pub fn evaluate(
         &mut self,
         artifact: &Artifact,
-        order: &TrainOrder,
+        trial: &Trial,
         stop: &dyn Fn() -> bool,
     ) -> Result<Evaluated, LearnError> {
         let model = Model::read(artifact)?;
-        self.check(&model, artifact, order)?;
-        let params = model.to_evaluate(order)?;
-        let samples = self.source.held_out(order.work.evaluate_samples);
+        self.check_data(&model)?;
+        let params = model.to_evaluate(trial)?;
+        let samples = self.source.held_out(trial.samples);
         let (mut network, source, events) = self.network(&params, &model);
         let mut correct = 0;
         for index in 0..samples {
@@ -138,16 +168,22 @@ impl Bench {
         if got != order.weights {
             return Err(LearnError::Weights { expected: order.weights, got });
         }
-        let (channels, classes) = self.source.shape();
-        let reckon::Shape { inputs, outputs, .. } = model.params.shape();
-        if channels > inputs || u16::from(classes) > outputs {
-            return Err(LearnError::Data { channels, classes, inputs, outputs });
-        }
+        self.check_data(model)?;
         let (samples, epochs, samples_max) =
             (order.work.samples, order.work.epochs, order.samples_max);
         let claimed =
             samples.checked_mul(epochs).filter(|&claimed| claimed > 0 && claimed <= samples_max);
         claimed.ok_or(LearnError::Samples { samples, epochs, samples_max })
+    }
+
+    /// Whether the samples fit the network.
+    fn check_data(&self, model: &Model<'_>) -> Result<(), LearnError> {
+        let (channels, classes) = self.source.shape();
+        let reckon::Shape { inputs, outputs, .. } = model.params.shape();
+        if channels > inputs || u16::from(classes) > outputs {
+            return Err(LearnError::Data { channels, classes, inputs, outputs });
+        }
+        Ok(())
     }
 
     fn network(

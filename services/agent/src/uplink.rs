@@ -4,15 +4,17 @@
 //! kind of failure means for that stands in one table, [`retry_of`]. Refusals are answers, not errors. Every call may be
 //! repeated after a lost answer, which the protocol promises.
 
-use std::fmt;
+mod address;
+mod trust;
+
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
 use federation::{
-    Candidate, Digest, Enrolment, Evaluation, NodeId, NodeStatus, Receipt, RoundRef, Settled,
+    Candidate, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt, RoundRef,
+    Settled,
 };
 use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
@@ -20,51 +22,16 @@ use proto::v1::fleet_service_client::FleetServiceClient;
 use thiserror::Error;
 use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
 use crate::credential::Credential;
 use crate::limits::{CALL_MS_MAX, CONNECT_MS_MAX, TRANSFER_MS_MAX};
 
+pub use self::address::Address;
+pub use self::trust::Trust;
 pub use proto::convert::{Order, RefusalText as Refused, Reply};
-
-/// Where a coordinator is: `http://HOST:PORT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address(Uri);
-
-impl Address {
-    /// Reads an address.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let uri: Uri =
-            text.parse().map_err(|error| format!("`{text}` is not an address: {error}"))?;
-        let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
-        match uri.scheme_str() {
-            Some("http") if uri.host().is_some() && plain => Ok(Self(uri)),
-            Some("https") => {
-                Err(format!("`{text}`: this release cannot encrypt; use http through a tunnel"))
-            }
-            _ => Err(format!("`{text}` is not of the form http://HOST:PORT")),
-        }
-    }
-
-    /// Whether the address is on this machine.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        let host = self.0.host().unwrap_or_default();
-        let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_string().trim_end_matches('/'))
-    }
-}
 
 /// When a failed call is worth making again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +52,8 @@ pub enum Retry {
 pub struct UplinkError {
     /// The call.
     pub call: &'static str,
-    /// A stable code: that of gRPC in snake case, `timed_out`, `malformed_answer`, or `version_damaged`.
+    /// A stable code: that of gRPC in snake case, `timed_out`, `malformed_answer`, `version_damaged`,
+    /// `certificate_untrusted`, or `tls_failed`.
     pub code: &'static str,
     /// What happened.
     pub message: String,
@@ -100,6 +68,8 @@ pub struct Asked {
     pub order: Order,
     /// What became of the round the node named.
     pub awaited: Option<Settled>,
+    /// The version to hold, where that is another than the node holds.
+    pub hold: Option<Hold>,
 }
 
 /// A node's way to its coordinator. Connects when it is first used, and again whenever the connection is lost.
@@ -111,7 +81,7 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// An uplink over TCP.
+    /// An uplink over TCP, with TLS where the address says so.
     #[must_use]
     pub fn connect(address: &Address) -> Self {
         Self::new(Self::endpoint(address).connect_lazy())
@@ -121,7 +91,8 @@ impl Uplink {
     /// `Uplink::new(Uplink::endpoint(&address).connect_with_connector_lazy(connector))`.
     #[must_use]
     pub fn endpoint(address: &Address) -> Endpoint {
-        Endpoint::from(address.0.clone())
+        address
+            .endpoint()
             .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_millis(CALL_MS_MAX))
@@ -163,7 +134,7 @@ impl Uplink {
         call.parse(call.made(self.client.clone().enrol(request)).await?)
     }
 
-    /// Asks for work and waits for it up to `wait_ms`; says how the node is doing.
+    /// Asks for work and waits for it up to `wait_ms`; says how the node is doing, and which version it holds.
     ///
     /// # Errors
     /// [`UplinkError`] when there is no answer.
@@ -173,13 +144,16 @@ impl Uplink {
         wait_ms: u32,
         awaiting: Option<RoundRef>,
         status: NodeStatus,
+        holding: Option<Holding>,
     ) -> Result<Reply<Asked>, UplinkError> {
         let call = Call { name: "wait for an order", ms: CALL_MS_MAX + u64::from(wait_ms) };
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting, status: Some(status) };
+        let (node, status) = (node.clone(), Some(status));
+        let request = WaitOrder { node, wait_ms, awaiting, status, follows: true, holding };
         let request = self.request(v1::WaitOrderRequest::from(request));
         let message = call.made(self.client.clone().wait_order(request)).await?;
-        let (reply, awaited): (Reply<Order>, Option<Settled>) = call.parse(message)?;
-        Ok(reply.map(|order| Asked { order, awaited }))
+        let told: (Reply<Order>, Option<Settled>, Option<Hold>) = call.parse(message)?;
+        let (reply, awaited, hold) = told;
+        Ok(reply.map(|order| Asked { order, awaited, hold }))
     }
 
     /// Fetches the bytes of a version and checks that they are that version's.
@@ -342,6 +316,22 @@ impl Call {
     }
 
     fn failed(&self, status: &Status) -> UplinkError {
+        if let Some(error) = trust::failure(status) {
+            return match error {
+                rustls::Error::InvalidCertificate(why) => {
+                    let why = rustls::Error::InvalidCertificate(why);
+                    let message = format!(
+                        "the coordinator's certificate is not trusted ({why}); --ca-file names the certificate that vouches for it"
+                    );
+                    self.error("certificate_untrusted", message, Retry::Later)
+                }
+                other => self.error(
+                    "tls_failed",
+                    format!("the TLS handshake failed: {other}"),
+                    Retry::Soon,
+                ),
+            };
+        }
         let (retry, code) = retry_of(status.code());
         let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
         let retry = match asked {
@@ -380,30 +370,6 @@ fn root<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_plain_http() {
-        for (text, shown, loopback) in [
-            ("http://127.0.0.1:7401", "http://127.0.0.1:7401", true),
-            ("http://localhost:7401/", "http://localhost:7401", true),
-            ("http://[::1]:1", "http://[::1]:1", true),
-            ("http://coordinator:7401", "http://coordinator:7401", false),
-            ("http://10.0.0.1", "http://10.0.0.1", false),
-        ] {
-            let address = Address::parse(text).unwrap();
-            assert_eq!((address.to_string().as_str(), address.is_loopback()), (shown, loopback));
-        }
-        for (text, part) in [
-            ("", "not an address"),
-            ("127.0.0.1:7401", "http://HOST:PORT"),
-            ("coordinator", "http://HOST:PORT"),
-            ("https://c:1", "cannot encrypt"),
-            ("http://c:1/v1", "http://HOST:PORT"),
-        ] {
-            let error = Address::parse(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
-        }
-    }
 
     #[test]
     fn a_pause_that_is_asked_for_is_kept() {

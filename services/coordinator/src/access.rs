@@ -98,6 +98,8 @@ pub(crate) struct Pass {
 /// Why a request may not come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stranger {
+    /// No text of a token's form, and so no guess either.
+    Formless,
     /// No token that holds.
     Unknown,
     /// The token's time is over.
@@ -189,7 +191,7 @@ impl Access {
 
     /// Lets in whoever shows a token that holds.
     pub(crate) fn let_in(&self, text: &str, clock: &dyn Clock) -> Result<Pass, Stranger> {
-        let (id, secret) = Secret::read::<u64>(Kind::Token, text).ok_or(Stranger::Unknown)?;
+        let (id, secret) = Secret::read::<u64>(Kind::Token, text).ok_or(Stranger::Formless)?;
         let hash = secret.digest();
         let now = clock.wall();
         let mut tokens = self.lock();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Auth};
 use crate::care::retention::Policy;
+use crate::channels::Desk;
 use crate::commit::{GroupLimits, Queue, Waiting, queue};
 use crate::orders::Board;
 use crate::posted::Posted;
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) streams: Arc<Semaphore>,
     /// The orders to be had, as the last tick left them.
     pub(crate) board: Posted<Arc<Board>>,
+    /// What channels wait for, and what nodes should hold.
+    pub(crate) channels: Desk,
     /// Asks for a tick now: something happened that a round waits for.
     pub(crate) wake: Notify,
     /// Cancelled when shutdown begins.
@@ -100,6 +103,7 @@ impl Core {
             payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             board: Posted::new(Arc::new(Board::default())),
+            channels: Desk::new(),
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
@@ -169,7 +173,11 @@ impl Core {
             let expected = format!("at most samples, {samples}");
             return Ok(Err(Refusal::new(code, "correct", expected, correct)));
         }
-        self.store.record_evaluation(evaluation, self.clock.wall()).await
+        let answer = self.store.record_evaluation(evaluation, self.clock.wall()).await?;
+        if answer.is_ok() && self.channels.reported() {
+            self.wake.notify_one();
+        }
+        Ok(answer)
     }
 }
 

@@ -10,6 +10,7 @@
 //! 4. `admission` judges an update; `commit` has it counted, in a group. The receipt goes out after the commit.
 //! 5. `store` is the only place with SQL: one writer, `synchronous=FULL`, every transaction named.
 //! 6. `rounds` ticks: opens rounds, and turns a finished round's sum into the next version, in one transaction.
+//! 7. `channels` ticks with it: watches what nodes report of a version on its way to them, and turns a bad one back.
 //!
 //! The rules and the arithmetic are `federation`'s; the wire format is `proto`'s. What this crate does not do: it never
 //! learns and never imports `reckon`; a model is a layout of bounded integers here. It reads no clock but
@@ -19,6 +20,7 @@ pub mod access;
 mod admission;
 pub mod audit;
 pub mod care;
+mod channels;
 mod clock;
 mod commit;
 mod config;

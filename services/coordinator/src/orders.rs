@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use federation::{
-    Answer, Digest, Idle, ModelName, NodeId, NodeStatus, Plan, RoundRef, Settled, TrainOrder,
-    VersionNumber, draw,
+    Answer, Digest, Hold, Holding, Idle, ModelName, NodeId, NodeStatus, Plan, RoundRef, Settled,
+    TrainOrder, VersionNumber, draw,
 };
 use tokio::time::{Instant, sleep_until};
 
+use crate::channels::Offers;
 use crate::core::{Core, revoked};
 use crate::members::Members;
 use crate::store::{RoundKey, StoreError};
@@ -64,6 +65,19 @@ pub(crate) struct Told {
     pub(crate) order: Order,
     /// What became of the round it asked about.
     pub(crate) awaited: Option<Settled>,
+    /// The version to hold, where that is another than it holds.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// What a node says it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// It follows no channel.
+    Apart,
+    /// Nothing yet.
+    Nothing,
+    /// This version.
+    Version(Holding),
 }
 
 /// What to do.
@@ -85,6 +99,15 @@ impl Board {
     pub(crate) fn counted(&self, round: RoundRef, node: &NodeId) {
         if let Some(open) = self.round(round) {
             open.cohort.count(node);
+        }
+    }
+}
+
+impl Held {
+    fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Apart | Self::Nothing => None,
+            Self::Version(holding) => Some(holding.digest),
         }
     }
 }
@@ -115,15 +138,19 @@ impl Core {
         wait: Duration,
         awaiting: Option<RoundRef>,
         status: Option<NodeStatus>,
+        held: Held,
     ) -> Result<Answer<Told>, StoreError> {
         if let Err(refusal) = self.hear(node).await? {
             return Ok(Err(refusal));
         }
         self.presence.report(node, status.unwrap_or_default());
+        self.presence.holds(node, held.digest());
         let until = Instant::now() + wait;
         let mut board = self.board.subscribe();
+        let mut offers = self.channels.offers.subscribe();
         let order = loop {
             let posted = board.read();
+            let offered = offers.read();
             // Whoever revokes a node posts the board again.
             if self.presence.is_revoked(node) {
                 return Ok(Err(revoked(node)));
@@ -131,11 +158,15 @@ impl Core {
             if let Some(order) = self.find_order(&posted, node).await? {
                 break Some(order);
             }
+            if self.new_hold(node, held, &offered).is_some() {
+                break None;
+            }
             let changed = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => false,
                 () = sleep_until(until) => false,
                 () = board.changed() => true,
+                () = offers.changed() => true,
             };
             if !changed {
                 break None;
@@ -151,7 +182,20 @@ impl Core {
             Some(round) => Some(self.store.settled(round, node.clone()).await?),
             None => None,
         };
-        Ok(Ok(Told { order, awaited }))
+        let hold = self.new_hold(node, held, &self.channels.offers.get());
+        Ok(Ok(Told { order, awaited, hold }))
+    }
+
+    /// The version that a node should hold, where that is another than it holds.
+    fn new_hold(&self, node: &NodeId, held: Held, offers: &Offers) -> Option<Hold> {
+        let hold = match held {
+            Held::Apart => None,
+            Held::Nothing | Held::Version(_) => self.presence.hold(node, offers),
+        };
+        hold.filter(|hold| {
+            let Hold { digest, promotion, .. } = *hold;
+            held != Held::Version(Holding { digest, promotion })
+        })
     }
 
     /// The oldest round that still waits for this node.

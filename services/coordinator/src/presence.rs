@@ -16,8 +16,9 @@ use federation::draw::Standby;
 use federation::pace::Fleet;
 use federation::rate::Used;
 use federation::secret::same;
-use federation::{Clock, Cohort, Digest, NodeId, NodeStatus, Timestamp, eligible, limits};
+use federation::{Clock, Cohort, Digest, Hold, NodeId, NodeStatus, Timestamp, eligible, limits};
 
+use crate::channels::Offers;
 use crate::members::Members;
 use crate::orders::Wanted;
 use crate::store::{Node, Turns};
@@ -44,8 +45,10 @@ pub(crate) struct Presence {
 #[derive(Debug, Default)]
 struct Known {
     nodes: BTreeMap<NodeId, Present>,
+    keys: BTreeMap<NodeId, Key>,
     profiles: BTreeSet<Arc<Profile>>,
     capacities: BTreeSet<Arc<BTreeMap<String, u64>>>,
+    held: BTreeSet<Arc<Digest>>,
     fleet: Fleet,
 }
 
@@ -61,6 +64,8 @@ struct Present {
     profile: Arc<Profile>,
     /// What it reported; nothing of a node that reports nothing.
     status: Option<Box<NodeStatus>>,
+    /// The version it said it holds.
+    holding: Option<Arc<Digest>>,
     /// By the monotonic clock: when it should be heard of again.
     due_ms: u64,
     seen: Timestamp,
@@ -72,8 +77,13 @@ struct Present {
     /// Whether it was revoked: nothing is answered to it, and no round draws it.
     revoked: bool,
     last_turn: u64,
-    /// Digest of the credential it shows, and one more holder for each of its open calls; nothing of a node without.
-    credential: Option<Arc<Digest>>,
+}
+
+/// By what a node comes in. Apart from the nodes, so that those without one cost nothing.
+#[derive(Debug)]
+struct Key {
+    /// Digest of the credential it shows; one more holder for each of its open calls.
+    credential: Arc<Digest>,
     /// What it has used up of its rate.
     used: Used,
 }
@@ -106,18 +116,20 @@ impl Presence {
     /// A node was heard of, and this is what is known about it.
     pub(crate) fn admit(&self, node: Node, clock: &dyn Clock) {
         let Node { id, labels, learners, seen_ms, turns, credential, revoked_ms, .. } = node;
-        let credential = credential.map(Arc::new);
         let mut known = self.lock();
-        let Known { nodes, profiles, .. } = &mut *known;
+        let Known { nodes, keys, profiles, .. } = &mut *known;
+        if let Some(credential) = credential
+            && keys.get(&id).is_none_or(|key| *key.credential != credential)
+        {
+            let key = Key { credential: Arc::new(credential), used: Used::default() };
+            keys.insert(id.clone(), key);
+        }
         let profile = share(profiles, Arc::new(Profile { labels, learners }));
         match nodes.get_mut(&id) {
             // It enrolled again. Memory is newer than the row that was read.
             Some(present) => {
                 let old = std::mem::replace(&mut present.profile, profile);
                 release(profiles, &old);
-                if present.credential != credential {
-                    present.credential = credential;
-                }
                 present.heard(clock);
             }
             None => {
@@ -125,6 +137,7 @@ impl Presence {
                 let mut present = Present {
                     profile,
                     status: None,
+                    holding: None,
                     due_ms: 0,
                     seen: Timestamp(seen_ms),
                     turns: count,
@@ -132,8 +145,6 @@ impl Presence {
                     away: false,
                     revoked: revoked_ms.is_some(),
                     last_turn: last,
-                    credential,
-                    used: Used::default(),
                 };
                 present.heard(clock);
                 nodes.insert(id, present);
@@ -168,11 +179,17 @@ impl Presence {
     /// A node comes in by the credential of which this is the digest, if fewer than `open_max` of its calls are open.
     pub(crate) fn enter(&self, node: &NodeId, shown: &Digest, open_max: usize) -> Entrance {
         let known = self.lock();
-        let Some(present) = known.nodes.get(node) else { return Entrance::Unknown };
-        match &present.credential {
-            Some(stored) if same(stored, shown) => {
-                let open = Arc::strong_count(stored) - 1;
-                if open < open_max { Entrance::In(Arc::clone(stored)) } else { Entrance::Crowded }
+        if !known.nodes.contains_key(node) {
+            return Entrance::Unknown;
+        }
+        match known.keys.get(node) {
+            Some(Key { credential, .. }) if same(credential, shown) => {
+                let open = Arc::strong_count(credential) - 1;
+                if open < open_max {
+                    Entrance::In(Arc::clone(credential))
+                } else {
+                    Entrance::Crowded
+                }
             }
             _ => Entrance::Wrong,
         }
@@ -181,8 +198,8 @@ impl Presence {
     /// Takes a call of a known node from its rate, or says in how many milliseconds there is one.
     pub(crate) fn take_turn(&self, node: &NodeId, now_ms: u64) -> Result<(), u64> {
         let mut known = self.lock();
-        let Some(present) = known.nodes.get_mut(node) else { return Ok(()) };
-        limits::NODE_RATE.take(&mut present.used, now_ms)
+        let Some(key) = known.keys.get_mut(node) else { return Ok(()) };
+        limits::NODE_RATE.take(&mut key.used, now_ms)
     }
 
     /// A known node says how it is.
@@ -197,6 +214,31 @@ impl Presence {
         if let Some(old) = std::mem::replace(&mut present.status, status) {
             release(capacities, &old.capacity);
         }
+    }
+
+    /// A known node says which version it holds.
+    pub(crate) fn holds(&self, node: &NodeId, version: Option<Digest>) {
+        let mut known = self.lock();
+        let Known { nodes, held, .. } = &mut *known;
+        let Some(present) = nodes.get_mut(node) else { return };
+        let holding = version.map(|version| share(held, Arc::new(version)));
+        if let Some(old) = std::mem::replace(&mut present.holding, holding) {
+            release(held, &old);
+        }
+    }
+
+    /// The version that a node said it holds, if it did since the start.
+    pub(crate) fn holding(&self, node: &NodeId) -> Option<Digest> {
+        self.lock().nodes.get(node).and_then(|present| present.holding.as_deref().copied())
+    }
+
+    /// What a known node should hold.
+    pub(crate) fn hold(&self, node: &NodeId, offers: &Offers) -> Option<Hold> {
+        if offers.is_empty() {
+            return None;
+        }
+        let profile = self.lock().nodes.get(node).map(|present| Arc::clone(&present.profile))?;
+        offers.hold(node, &profile.labels, &profile.learners)
     }
 
     /// A known node was told to stay away for so long.

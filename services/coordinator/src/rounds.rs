@@ -18,6 +18,7 @@ use federation::round::{Decision, Progress, RoundState, decide};
 use federation::{NodeId, RunId, aggregate, draw};
 
 use self::turns::Held;
+use crate::channels::Channels;
 use crate::core::Core;
 use crate::orders::{Board, OpenRound, Wanted};
 use crate::store::{
@@ -42,6 +43,7 @@ pub(crate) struct Rounds {
     waiting: BTreeMap<RunId, Waiting>,
     ticked_ms: u64,
     kept_ms: Option<u64>,
+    channels: Channels,
     /// Whether the last tick failed: its failure is told once, not at every tick.
     failing: bool,
 }
@@ -65,6 +67,7 @@ impl Rounds {
             waiting: BTreeMap::new(),
             ticked_ms,
             kept_ms: None,
+            channels: Channels::default(),
             failing: false,
         }
     }
@@ -110,6 +113,14 @@ impl Rounds {
         }
         if !more {
             self.post(live);
+        }
+        let core = &self.core;
+        match self.channels.tick(&core.channels, &core.store, &*core.clock).await {
+            Ok(stepped) => more |= stepped,
+            Err(error) => {
+                self.complain(None, &error);
+                failed = failed.or(Some(error));
+            }
         }
         failed.map_or(Ok(more), Err)
     }
@@ -228,6 +239,7 @@ impl Rounds {
             ),
         }
         self.open.remove(&live.key);
+        self.core.channels.moved();
         Ok(true)
     }
 

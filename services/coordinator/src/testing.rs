@@ -20,7 +20,7 @@ use crate::commit::{self, GroupLimits, Uncounted};
 use crate::config::Config;
 use crate::core::{Core, Limits};
 use crate::entropy::SystemEntropy;
-use crate::orders::{Order, Told};
+use crate::orders::{Held, Order, Told};
 use crate::rounds::Rounds;
 use crate::store::{
     By, Deed, NewRun, NotDone, Reply, RoundKey, Run, Sql, Store, StoreError, Version,
@@ -189,7 +189,17 @@ impl World {
     }
 
     async fn told(&self, node: &NodeId, awaiting: Option<RoundRef>) -> Told {
-        self.core.wait_order(node, Duration::ZERO, awaiting, None).await.unwrap().unwrap()
+        self.asked(node, awaiting, Held::Apart).await
+    }
+
+    /// What a node is told that follows a channel and holds `held`.
+    pub(crate) async fn asked(
+        &self,
+        node: &NodeId,
+        awaiting: Option<RoundRef>,
+        held: Held,
+    ) -> Told {
+        self.core.wait_order(node, Duration::ZERO, awaiting, None, held).await.unwrap().unwrap()
     }
 
     /// Offers an update as the gRPC service does.
@@ -245,7 +255,7 @@ impl World {
 
     pub(crate) async fn versions(&self, model: &str) -> Vec<Version> {
         let model = model.parse().unwrap();
-        self.core.store.versions(model, 0, 1_000).await.unwrap().unwrap()
+        self.core.store.versions(model, None, 0, 1_000).await.unwrap().unwrap()
     }
 }
 

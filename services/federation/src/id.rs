@@ -87,6 +87,10 @@ name! {
     ModelName
 }
 name! {
+    /// A movable name on a version of a model.
+    ChannelName
+}
+name! {
     /// What people call a token. It says what it is for; its number is what identifies it.
     TokenName
 }

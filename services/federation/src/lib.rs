@@ -12,7 +12,9 @@
 pub mod admission;
 pub mod aggregate;
 pub mod audit;
+pub mod channel;
 mod clock;
+pub mod compare;
 pub mod draw;
 mod eligibility;
 mod id;
@@ -23,6 +25,7 @@ mod order;
 pub mod pace;
 mod plan;
 pub mod rate;
+pub mod reports;
 pub mod round;
 pub mod secret;
 mod selector;
@@ -30,11 +33,13 @@ mod strategy;
 
 pub use clock::{Clock, Entropy, Timestamp};
 pub use eligibility::{Eligibility, NodeStatus, eligible};
-pub use id::{Digest, IdError, ModelName, NodeId, RoundRef, RunId, TokenName, VersionNumber};
+pub use id::{
+    ChannelName, Digest, IdError, ModelName, NodeId, RoundRef, RunId, TokenName, VersionNumber,
+};
 pub use model::{Artifact, ArtifactError, Layout, LayoutError, Tensor};
 pub use order::{
-    Answer, Candidate, Enrolment, EnrolmentProof, Evaluation, Idle, LocalWork, Metrics, Receipt,
-    Refusal, RefusalCode, Settled, TrainOrder,
+    Answer, Candidate, Enrolment, EnrolmentProof, Evaluation, Hold, Holding, Idle, LocalWork,
+    Metrics, Receipt, Refusal, RefusalCode, Settled, TrainOrder,
 };
 pub use plan::{Cohort, Local, Plan, PlanProblem, ScheduleStep};
 pub use selector::{Place, Selector, SelectorError};

@@ -85,6 +85,16 @@ pub const TRIM_PERMILLE_MAX: u32 = 499;
 pub const STALENESS_MAX: u32 = 255;
 /// Most entries in a plan's learning-rate schedule, and registers set by one entry.
 pub const SCHEDULE_MAX: usize = 256;
+/// Most steps of a channel.
+pub const CHANNEL_STEPS_MAX: usize = 16;
+/// Most nodes that a channel's guard can ask for.
+pub const GUARD_NODES_MAX: u32 = 1_000_000;
+/// Most channels of a model: each is looked at for each node that asks for work.
+pub const CHANNELS_MAX: usize = 32;
+/// Highest number of a promotion of a channel; as with rounds.
+pub const PROMOTION_NUMBER_MAX: u32 = ROUND_NUMBER_MAX;
+/// Held-out samples on which a node tries the version of its channel, when the channel does not say.
+pub const HOLD_SAMPLES_DEFAULT: u32 = 100;
 /// Longest a node may ask to wait for an order, in milliseconds.
 pub const WAIT_MS_MAX: u32 = 60_000;
 /// Longest that a node can be told to stay away, in milliseconds: 200,000 nodes that ask 500 times a second in all come

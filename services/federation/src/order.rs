@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::id::{Digest, ModelName, NodeId, RoundRef, VersionNumber};
+use crate::id::{ChannelName, Digest, ModelName, NodeId, RoundRef, VersionNumber};
 
 /// A node presents itself. Idempotent by the public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,32 @@ pub struct LocalWork {
 pub struct Idle {
     /// When to ask again, in milliseconds; spread so that a fleet does not come at once.
     pub retry_after_ms: u32,
+}
+
+/// The version that a node should hold, as the channel says that it follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The model.
+    pub model: ModelName,
+    /// The channel.
+    pub channel: ChannelName,
+    /// The version, by number, for people. It may be lower than that of the version held before.
+    pub version: VersionNumber,
+    /// The version, by content.
+    pub digest: Digest,
+    /// The promotion that brought it. For each the node tries the version once.
+    pub promotion: u32,
+    /// Held-out samples to try it on.
+    pub samples: u32,
+}
+
+/// The version that a node holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holding {
+    /// The version, by content.
+    pub digest: Digest,
+    /// The promotion for which the node holds and has tried it.
+    pub promotion: u32,
 }
 
 /// What became of a round to which a node holds a receipt.

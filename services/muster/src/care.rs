@@ -3,17 +3,20 @@
 
 use std::path::PathBuf;
 
-use coordinator::SystemClock;
 use coordinator::care::{self, CareError};
+use coordinator::{Args, StartError, SystemClock};
 use serde::Serialize;
 use serde_json::json;
 
 /// Whose database it is about.
 #[derive(Debug, clap::Args)]
 struct DataDir {
-    /// The coordinator's data directory
-    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR", default_value = "muster-data")]
-    data_dir: PathBuf,
+    /// The coordinator's data directory [default: what the file of settings says, or muster-data]
+    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The coordinator's file of settings [default: muster.toml in the working directory, if it is there]
+    #[arg(long, env = "MUSTER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -57,7 +60,7 @@ pub(crate) async fn backup(
     args: &BackupArgs,
     tell: impl FnMut(&str),
 ) -> Result<(String, u8), CareError> {
-    let made = care::backup(&args.of.data_dir, &args.file, tell).await?;
+    let made = care::backup(&args.of.dir()?, &args.file, tell).await?;
     Ok((args.of.shown(&made), 0))
 }
 
@@ -67,18 +70,26 @@ pub(crate) async fn restore(
     tell: impl FnMut(&str),
 ) -> Result<(String, u8), CareError> {
     let RestoreArgs { file, replace, of } = args;
-    let done = care::restore(file, &of.data_dir, *replace, &SystemClock::new(), tell).await?;
+    let done = care::restore(file, &of.dir()?, *replace, &SystemClock::new(), tell).await?;
     Ok((of.shown(&done), 0))
 }
 
 /// Looks at a data directory: what to say, and the exit status.
-pub(crate) async fn doctor(args: &DoctorArgs) -> (String, u8) {
-    let found =
-        care::doctor(&args.of.data_dir, args.tls_cert.as_deref(), &SystemClock::new()).await;
-    (args.of.shown(&found), found.exit_code())
+pub(crate) async fn doctor(args: &DoctorArgs) -> Result<(String, u8), CareError> {
+    let dir = args.of.dir()?;
+    let found = care::doctor(&dir, args.tls_cert.as_deref(), &SystemClock::new()).await;
+    Ok((args.of.shown(&found), found.exit_code()))
 }
 
 impl DataDir {
+    /// The directory that `muster serve` would use here.
+    fn dir(&self) -> Result<PathBuf, StartError> {
+        match &self.data_dir {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(Args::of_file(self.config.clone()).load()?.config.data_dir),
+        }
+    }
+
     fn shown<T: std::fmt::Display + Serialize>(&self, result: &T) -> String {
         if self.json { json!(result).to_string() } else { result.to_string() }
     }

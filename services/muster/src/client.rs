@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::SystemEntropy;
 use federation::{Artifact, Entropy as _};
 use serde_json::{Value, json};
-use simulator::{Bytes, Method, Rest, RestError, RestStream};
+use simulator::{Access, Bytes, Method, Rest, RestError, RestStream};
 use tokio::time::{sleep, timeout};
 
 use crate::failure::{Failure, status};
@@ -30,20 +30,22 @@ const PAGES_MAX: u32 = 10_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     rest: Rest,
-    target: Target,
-    authorization: Option<String>,
+    url: String,
+    /// Where the address comes from, for people.
+    origin: String,
 }
 
 impl Client {
     /// A client that has not connected yet.
     pub(crate) fn new(target: Target) -> Result<Self, Failure> {
-        let authorization = target.token.as_ref().map(|token| format!("Bearer {token}"));
-        Ok(Self { rest: Rest::new(&target.url), target, authorization })
+        let Target { url, ca_file, token, origin } = target;
+        let rest = Rest::connect(&Access { url: url.clone(), ca_file, token })?;
+        Ok(Self { rest, url, origin })
     }
 
     /// Where the coordinator is.
     pub(crate) fn url(&self) -> &str {
-        &self.target.url
+        &self.url
     }
 
     /// GETs JSON.
@@ -59,7 +61,17 @@ impl Client {
 
     /// POSTs JSON, with a key by which it is done once.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let answer = self.ask(Method::POST, path, Some(body)).await?;
+        self.change(Method::POST, path, body).await
+    }
+
+    /// Changes something, with a key by which it is done once.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Failure> {
+        let answer = self.ask(method, path, Some(body)).await?;
         self.parse(path, &answer)
     }
 
@@ -113,17 +125,12 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<RestStream, Failure> {
-        let headers: Vec<_> = headers.iter().copied().chain(self.authorized()).collect();
-        let opened = timeout(ANSWER_TIME_MAX, self.rest.stream(path, &headers)).await;
+        let opened = timeout(ANSWER_TIME_MAX, self.rest.stream(path, headers)).await;
         match opened {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(self.explain(path, None, error).await),
             Err(_) => Err(self.too_slow()),
         }
-    }
-
-    fn authorized(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.authorization.iter().map(|value| ("authorization", value.as_str()))
     }
 
     fn parse(&self, path: &str, body: &[u8]) -> Result<Value, Failure> {
@@ -144,7 +151,7 @@ impl Client {
         let key = body.map(|_| key());
         let text = Bytes::from(body.map(Value::to_string).unwrap_or_default());
         let keyed = key.iter().map(|key| ("idempotency-key", key.as_str()));
-        let headers: Vec<_> = keyed.chain(self.authorized()).collect();
+        let headers: Vec<_> = keyed.collect();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -171,28 +178,34 @@ impl Client {
     /// A failure, with what to do next.
     async fn explain(&self, path: &str, body: Option<&Value>, error: RestError) -> Failure {
         let unreachable = match &error {
-            RestError::Unreachable { connected, .. } => Some(*connected),
+            RestError::Unreachable { connected, why, .. } => Some((*connected, why.clone())),
             _ => None,
         };
         let failure = Failure::from(error);
-        match unreachable {
-            Some(true) => failure.hint("what was asked for may have been done; look before you ask again"),
-            Some(false) => failure.hint(format!(
+        let Some((connected, why)) = unreachable else {
+            let hint = missing::hint(self, path, body, &failure).await;
+            return failure.or_hint(|| hint);
+        };
+        if why.contains("certificate") {
+            failure.hint("--ca-file names the certificates that its own is checked against")
+        } else if why.contains("InvalidContentType") {
+            failure.hint("something without TLS listens there: is the address one of http://?")
+        } else if connected && body.is_some() {
+            failure.hint("what was asked for may have been done; look before you ask again")
+        } else if connected {
+            failure.hint("does it speak HTTP, or does it want https://?")
+        } else {
+            failure.hint(format!(
                 "is a coordinator running there? The address is that of {}; --coordinator, MUSTER_URL or a profile \
                  names another",
-                self.target.origin
-            )),
-            None => {
-                let hint = missing::hint(self, path, body, &failure).await;
-                failure.or_hint(|| hint)
-            }
+                self.origin
+            ))
         }
     }
 
     /// Asks once for something that only helps to explain: no answer is one too.
     pub(crate) async fn get_to_explain(&self, path: &str) -> Option<Value> {
-        let headers: Vec<_> = self.authorized().collect();
-        let asked = self.rest.ask(Method::GET, path, &headers, Bytes::new());
+        let asked = self.rest.ask(Method::GET, path, &[], Bytes::new());
         let answer = timeout(ANSWER_TIME_MAX, asked).await.ok()?.ok()?;
         serde_json::from_slice(&answer).ok()
     }

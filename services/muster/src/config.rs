@@ -84,7 +84,7 @@ pub(crate) fn run(command: &Command) -> Result<(String, u8), Error> {
         }
         Command::Check(CheckArgs { file, json }) => {
             let name = file.display().to_string();
-            let problems = match Args::of_file(file.clone()).load() {
+            let problems = match Args::of_file(Some(file.clone())).load() {
                 Ok(_) if !json => return Ok((format!("{name}: no mistakes"), 0)),
                 Err(error) if !json => return Err(error.into()),
                 Ok(_) => Vec::new(),

@@ -171,12 +171,12 @@ fn line(event: &Value) -> String {
 }
 
 /// When it happened.
-fn at(event: &Value) -> String {
+pub(crate) fn at(event: &Value) -> String {
     event["at_ms"].as_u64().map_or_else(|| "-".to_owned(), utc)
 }
 
 /// What else there is to say, without what is long: `--json` has all of it.
-fn detail(detail: &Value) -> String {
+pub(crate) fn detail(detail: &Value) -> String {
     let short = |value: &Value| match value {
         Value::String(text) if text.len() == 64 => crate::table::digest(value),
         Value::Array(items) => format!("[{}]", items.len()),

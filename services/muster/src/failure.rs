@@ -132,6 +132,7 @@ impl From<RestError> for Failure {
     fn from(error: RestError) -> Self {
         let what = error.to_string();
         match error {
+            RestError::Access { code, .. } => Self::new(code, what, status::CONFIG),
             RestError::Unreachable { .. } => {
                 Self::new("coordinator_unreachable", what, status::UNAVAILABLE)
             }
@@ -159,9 +160,12 @@ impl From<RestError> for Failure {
                     403 if code == "scope_missing" => failure.hint(
                         "take a token of the scope it asks for; `muster token list` shows those there are",
                     ),
-                    _ => match retry_after_s {
-                        Some(s) => failure.hint(format!("try again in {s} s")),
-                        None => failure,
+                    _ => match (retry_after_s, problem["request_id"].as_str()) {
+                        (Some(s), _) => failure.hint(format!("try again in {s} s")),
+                        (None, Some(id)) if status.is_server_error() => {
+                            failure.hint(format!("the coordinator's log says more: look for {id}"))
+                        }
+                        (None, _) => failure,
                     },
                 }
             }
@@ -188,4 +192,52 @@ fn fields(problem: &Value) -> Vec<String> {
         format!("{field}: expected {expected}, got {}", text(error, "got"))
     };
     errors.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use simulator::Method;
+
+    use super::*;
+
+    fn refused(status: u16, problem: &Value, retry_after_s: Option<u64>) -> Failure {
+        let text = |key: &str| problem[key].as_str().unwrap_or("unknown").to_owned();
+        Failure::from(RestError::Refused {
+            method: Method::POST,
+            uri: "http://lab/v1/runs".to_owned(),
+            status: status.try_into().unwrap(),
+            code: text("code"),
+            detail: text("detail"),
+            problem: problem.clone(),
+            retry_after_s,
+        })
+    }
+
+    #[test]
+    fn a_problem_is_told_with_its_fields_and_what_to_do() {
+        let errors = json!([{"field": "plan.rounds", "expected": "1 to 9", "got": "0"}]);
+        let problem =
+            json!({"code": "invalid_plan", "detail": "the plan is wrong", "errors": errors});
+        let failure = refused(422, &problem, None);
+        let expected = "error[invalid_plan]: POST http://lab/v1/runs: 422: the plan is wrong\n  \
+                        plan.rounds: expected 1 to 9, got 0";
+        assert_eq!((failure.text().as_str(), failure.status()), (expected, 65));
+
+        let problem = |code: &str| json!({"code": code, "detail": "d", "request_id": "r-7"});
+        for (http, code, retry, status, hint) in [
+            (401, "unauthenticated", None, 77, "\n  hint: give a token: MUSTER_TOKEN"),
+            (403, "scope_missing", None, 77, "\n  hint: take a token of the scope"),
+            (429, "rate_limited", Some(9), 75, "\n  hint: try again in 9 s"),
+            (500, "internal", None, 69, "\n  hint: the coordinator's log says more: look for r-7"),
+            (503, "shutting_down", None, 75, "\n  hint: the coordinator's log says more"),
+        ] {
+            let failure = refused(http, &problem(code), retry);
+            assert_eq!((failure.code(), failure.status()), (code, status));
+            assert!(failure.text().contains(hint), "{}", failure.text());
+        }
+        let strange = refused(502, &Value::Null, None);
+        let expected = "error[refused]: POST http://lab/v1/runs: 502 Bad Gateway, without a reason";
+        assert_eq!((strange.text().as_str(), strange.status()), (expected, 69));
+    }
 }

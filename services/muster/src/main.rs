@@ -30,7 +30,7 @@ use coordinator::care::CareError;
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
 use failure::{EXIT_STATUSES, Failure, status};
-use print::{failure, line, note, try_line};
+use print::{failure, line, note};
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]
@@ -54,17 +54,17 @@ enum Command {
     /// Look at models and their versions, take them to other tools and back
     #[command(subcommand)]
     Model(model::Command),
-    /// Look at the nodes
+    /// Look at the nodes, let them in, shut them out
     #[command(subcommand)]
     Fleet(fleet::Command),
-    /// Follow what happens
-    Events(events::EventsArgs),
-    /// Find out what happened, from a coordinator's database file
-    #[command(subcommand)]
-    Audit(audit::Command),
-    /// Make the first token of a coordinator
+    /// Make, show and revoke the tokens of people and tools
     #[command(subcommand)]
     Token(token::Command),
+    /// Follow what happens
+    Events(events::EventsArgs),
+    /// Find out what happened, from a coordinator's database file or the coordinator itself
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Begin a file of settings for `serve`, or check one
     #[command(subcommand)]
     Config(config::Command),
@@ -91,13 +91,13 @@ fn main() -> ExitCode {
         Command::Run(command) => run(told(run::run(command))),
         Command::Model(command) => run(told(model::run(command))),
         Command::Fleet(command) => run(told(fleet::run(command))),
+        Command::Token(command) => run(told(token::run(command))),
         Command::Events(args) => run(told(events::run(args))),
-        Command::Audit(command) => run(audit(command)),
-        Command::Token(command) => run(token(command)),
+        Command::Audit(command) => run(told(audit::run(command))),
         Command::Config(command) => config(&command),
         Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
         Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
-        Command::Doctor(args) => run(cared(async move || Ok(care::doctor(&args).await))),
+        Command::Doctor(args) => run(cared(async move || care::doctor(&args).await)),
         Command::Profile(command) => ended(profile::run(command)),
         Command::Completions(args) => ended(manual::completions(&args, Cli::command())),
         Command::Man(args) => ended(manual::man(&args, Cli::command())),
@@ -183,23 +183,6 @@ fn config(command: &config::Command) -> ExitCode {
             line(&said);
             ExitCode::from(status)
         }
-        Err(error) => failure(error.code(), &error, error.exit_code()),
-    }
-}
-
-async fn token(command: token::Command) -> ExitCode {
-    match token::run(command).await {
-        Ok(said) => {
-            line(&said);
-            ExitCode::SUCCESS
-        }
-        Err(error) => failure(error.code(), &error, error.exit_code()),
-    }
-}
-
-async fn audit(command: audit::Command) -> ExitCode {
-    match audit::run(&command, try_line).await {
-        Ok(status) => ExitCode::from(status),
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

@@ -1,5 +1,7 @@
 //! `muster model`: models and their versions, and files of them.
 
+mod channel;
+mod compare;
 mod files;
 
 use std::str::FromStr;
@@ -8,6 +10,7 @@ use interchange::{IdError, ModelName};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::client::Client;
 use crate::failure::{Failure, status};
 use crate::remote::Remote;
 use crate::table::{Column, age, bytes, digest, facts, percent, text, time};
@@ -30,6 +33,25 @@ pub(crate) enum Command {
     Export(files::ExportArgs),
     /// Make a new model of files in another format
     Import(files::ImportArgs),
+    /// Show how two versions differ: changed weights by tensor, their histogram, accuracy
+    Compare(compare::CompareArgs),
+    /// Show how nodes do with a version: the distribution of their accuracy
+    Evaluations(compare::EvaluationsArgs),
+    /// Show the channels of a model, one a line
+    Channels(ModelArgs),
+    /// Make, set up or show one channel
+    #[command(subcommand)]
+    Channel(channel::Command),
+    /// Bring a version to a channel, step by step if it has steps
+    Promote(channel::PromoteArgs),
+    /// Take a channel back to its last good version
+    Rollback(channel::ChannelArgs),
+    /// Keep a channel at a version until it is unpinned
+    Pin(channel::PromoteArgs),
+    /// Let a pinned channel move again
+    Unpin(channel::ChannelArgs),
+    /// Approve a promotion that waits for it
+    Approve(channel::ApproveArgs),
 }
 
 /// `muster model list`.
@@ -73,6 +95,27 @@ impl FromStr for ModelVersion {
             number => Which::Number(number.parse().map_err(|_| VersionError::Number)?),
         };
         Ok(Self { name: name.parse()?, which })
+    }
+}
+
+impl ModelVersion {
+    /// Its number; none for the latest.
+    fn number(&self) -> Option<u32> {
+        match self.which {
+            Which::Latest => None,
+            Which::Number(number) => Some(number),
+        }
+    }
+}
+
+/// The number of a version, which the coordinator is asked for if it is the latest.
+async fn number_of(client: &Client, asked: &ModelVersion) -> Result<Value, Failure> {
+    match asked.number() {
+        Some(number) => Ok(number.into()),
+        None => {
+            let latest = format!("/v1/models/{}/versions/latest", asked.name);
+            Ok(client.get(&latest).await?["number"].take())
+        }
     }
 }
 
@@ -125,6 +168,15 @@ pub(crate) async fn run(command: Command) -> Result<u8, Failure> {
         Command::Get(args) => files::get(args).await,
         Command::Export(args) => files::export(args).await,
         Command::Import(args) => files::import(args).await,
+        Command::Compare(args) => compare::compare(args).await,
+        Command::Evaluations(args) => compare::evaluations(args).await,
+        Command::Channels(args) => channel::list(args).await,
+        Command::Channel(command) => channel::run(command).await,
+        Command::Promote(args) => channel::promote(args).await,
+        Command::Rollback(args) => channel::direct(args, "rollback").await,
+        Command::Pin(args) => channel::pin(args).await,
+        Command::Unpin(args) => channel::direct(args, "unpin").await,
+        Command::Approve(args) => channel::approve(args).await,
     }
 }
 

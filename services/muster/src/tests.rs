@@ -61,7 +61,7 @@ columns with everything in them. `--json` prints what the coordinator answered, 
     command.build();
     let list = command.find_subcommand("run").and_then(|run| run.find_subcommand("list"));
     let common = list.expect("muster run list").get_arguments().filter(of_coordinator);
-    page += "\n## Which coordinator\n\nThe commands of `run`, `model`, `fleet` and `events` take these too:\n";
+    page += "\n## Which coordinator\n\nThe commands of `run`, `model`, `fleet` and `token`, `events` and `audit list` take these too:\n";
     page += &table(common);
     for command in command.get_subcommands() {
         section(command, "muster", 2, &mut page);

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- core [--json] [--runs 5] [--isa avx512]
-//! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5]
+//! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5] [--tls]
 //! cargo run --release -p bench -- aggregate [--json] [--runs 5]
-//! cargo run --release -p bench -- memory [--json]
+//! cargo run --release -p bench -- memory [--json] [--tls]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -36,8 +36,8 @@ struct Options {
 
 const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
        bench aggregate [--json] [--runs N]
-       bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR]
-       bench memory [--json]";
+       bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR] [--tls]
+       bench memory [--json] [--tls]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -46,8 +46,7 @@ fn main() -> ExitCode {
         Some("core") => options(arguments).map(|options| core(&options)),
         Some("aggregate") => options(arguments).map(|options| aggregate(&options)),
         Some("ingest") => ingest_options(arguments).map(|options| ingest(&options)),
-        Some("memory") => options(arguments)
-            .map(|options| finished(memory::run(options.json, |line| println!("{line}")))),
+        Some("memory") => memory(arguments),
         _ => Err("no such benchmark".to_owned()),
     };
     done.unwrap_or_else(|why| {
@@ -65,6 +64,18 @@ fn aggregate(options: &Options) -> ExitCode {
 
 fn ingest(options: &ingest::Options) -> ExitCode {
     finished(ingest::run(options, |line| println!("{line}")))
+}
+
+fn memory(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let (mut json, mut tls) = (false, false);
+    for argument in arguments {
+        match argument.as_str() {
+            "--json" => json = true,
+            "--tls" => tls = true,
+            _ => return Err(format!("unknown argument `{argument}`")),
+        }
+    }
+    Ok(finished(memory::run(json, tls, |line| println!("{line}"))))
 }
 
 fn finished(result: Result<(), String>) -> ExitCode {
@@ -99,6 +110,7 @@ fn ingest_options(mut arguments: impl Iterator<Item = String>) -> Result<ingest:
         };
         match argument.as_str() {
             "--json" => options.json = true,
+            "--tls" => options.tls = true,
             "--fleet" => {
                 options.fleet = Some(arguments.next().ok_or("--fleet needs a directory")?.into());
             }

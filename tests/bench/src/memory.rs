@@ -7,11 +7,9 @@ use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use proto::v1::wait_order_response::Order;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use simulator::Rest;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tonic::transport::{Channel, Endpoint};
 
 use crate::ingest::fleet::{self, FEW, GROUP_NODES, GROUPS, node_id};
 use crate::ingest::load::Load;
@@ -27,19 +25,22 @@ const CONNECTING: usize = 200;
 
 /// Nodes that wait for work, each on a connection of its own: `(nodes, target MB)`.
 const WAITING: [(usize, Option<f64>); 2] = [(1_000, None), (10_000, Some(400.0))];
+/// The same with TLS.
+const WAITING_TLS: [(usize, Option<f64>); 2] = [(1_000, None), (10_000, Some(800.0))];
 
-/// Measures and prints.
-pub(crate) fn run(json: bool, print: fn(&str)) -> Result<(), String> {
+/// Measures and prints; with TLS only the nodes that wait.
+pub(crate) fn run(json: bool, tls: bool, print: fn(&str)) -> Result<(), String> {
     raise_file_limit();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        for (nodes, target) in WAITING {
-            let [rss_mb, cpu, ended_s] = waiting(nodes).await?;
+        for (nodes, target) in if tls { WAITING_TLS } else { WAITING } {
+            let [rss_mb, cpu, ended_s] = waiting(nodes, tls).await?;
+            let how = if tls { " tls" } else { "" };
             let line = |name: &str, value, unit, target| {
                 print(&show(
                     "memory",
                     json,
-                    &format!("{nodes} waiting {name}"),
+                    &format!("{nodes} waiting{how} {name}"),
                     value,
                     unit,
                     target,
@@ -48,6 +49,9 @@ pub(crate) fn run(json: bool, print: fn(&str)) -> Result<(), String> {
             line("rss_mb", rss_mb, "MB", target);
             line("cpu_per_minute", cpu, "s", None);
             line("sigterm_s", ended_s, "s", (nodes == 1_000).then_some(1.0));
+        }
+        if tls {
+            return Ok(());
         }
         let [few, many] = rounds().await?;
         print(&show("memory", json, "round of 1000 rss_mb", few, "MB", None));
@@ -65,18 +69,18 @@ fn raise_file_limit() {
 }
 
 /// Memory with `nodes` waiting, CPU seconds a minute while they do, and seconds until the process has ended.
-async fn waiting(nodes: usize) -> Result<[f64; 3], String> {
+async fn waiting(nodes: usize, tls: bool) -> Result<[f64; 3], String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let server = Server::start(dir.path())?;
+    let server = Server::start(dir.path(), tls)?;
+    let endpoint = server.grpc.endpoint()?;
     let (asked, mut asking) = mpsc::channel(nodes);
     let making = Arc::new(tokio::sync::Semaphore::new(CONNECTING));
     let mut tasks = JoinSet::new();
     for number in 0..nodes {
-        let (address, asked, making) = (server.grpc.clone(), asked.clone(), Arc::clone(&making));
+        let (endpoint, asked, making) = (endpoint.clone(), asked.clone(), Arc::clone(&making));
         tasks.spawn(async move {
             let mut client = {
                 let _turn = making.acquire().await.map_err(|error| error.to_string())?;
-                let endpoint = Endpoint::from_shared(address).map_err(|error| error.to_string())?;
                 let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
                 let mut client = FleetServiceClient::new(channel);
                 let id = node_id(0, u32::try_from(number).unwrap_or(u32::MAX));
@@ -114,10 +118,10 @@ async fn waiting(nodes: usize) -> Result<[f64; 3], String> {
 /// The most memory ever after a round of 1,000 updates, and after one of 100,000, of one fleet.
 async fn rounds() -> Result<[f64; 2], String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let server = Server::start(dir.path())?;
+    let server = Server::start(dir.path(), false)?;
     fleet::enrol(&server.grpc).await?;
     fleet::ask_all(&server.grpc).await?;
-    let rest = Rest::new(&server.http);
+    let rest = server.rest()?;
     let pool = fleet::payloads(WEIGHTS as usize);
     let load = Load::new(&server.grpc, pool.clone());
     fleet::start_run(&rest, "few", WEIGHTS, "few=yes", FEW, 1).await?;
@@ -140,8 +144,7 @@ async fn rounds() -> Result<[f64; 2], String> {
 
 /// The order that the first node waits for.
 async fn order(server: &Server) -> Result<v1::TrainOrder, String> {
-    let channel = Channel::from_shared(server.grpc.clone()).map_err(|error| error.to_string())?;
-    let channel = channel.connect().await.map_err(|error| error.to_string())?;
+    let channel = server.grpc.endpoint()?.connect().await.map_err(|error| error.to_string())?;
     let mut client = FleetServiceClient::new(channel);
     let request =
         v1::WaitOrderRequest { node_id: node_id(0, 0), wait_ms: 60_000, ..Default::default() };

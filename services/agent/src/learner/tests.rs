@@ -103,7 +103,7 @@ fn plasticity_is_on_to_train_and_off_to_evaluate() {
         let registers: Vec<_> = order_says.map(|value| (DO_EPROP, value)).into_iter().collect();
         let order = ordered(&registers);
         assert_eq!(model.to_train(&order).unwrap().get(DO_EPROP), Some(trained));
-        assert_eq!(model.to_evaluate(&order).unwrap().get(DO_EPROP), Some(0));
+        assert_eq!(model.to_evaluate(&Trial::of_order(&order)).unwrap().get(DO_EPROP), Some(0));
     }
 }
 

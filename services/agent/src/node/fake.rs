@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use ed25519_dalek::{Signature, VerifyingKey};
 use federation::secret::{Kind, Secret, enrolment_statement};
 use federation::{
-    Answer, Artifact, Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, Idle, NodeId,
-    NodeStatus, Receipt, Refusal, RefusalCode, RoundRef, Settled, TrainOrder, admission,
+    Answer, Artifact, Candidate, Digest, Enrolment, EnrolmentProof, Evaluation, Hold, Holding,
+    Idle, NodeId, NodeStatus, Receipt, Refusal, RefusalCode, RoundRef, Settled, TrainOrder,
+    admission,
 };
 use proto::convert::{FetchVersion, Order, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
@@ -38,6 +39,10 @@ pub(super) struct World {
     pub(super) evaluations: Vec<Evaluation>,
     /// What nodes said of themselves, question by question.
     pub(super) statuses: Vec<NodeStatus>,
+    /// What nodes should hold.
+    pub(super) hold: Option<Hold>,
+    /// What nodes said they hold, question by question.
+    pub(super) holdings: Vec<Option<Holding>>,
     /// The call after which the power fails, once.
     pub(super) lose: Option<&'static str>,
     /// Answers to come instead of what `push` would say.
@@ -226,18 +231,28 @@ impl FleetService for Fleet {
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
         self.let_in(&request)?;
-        let WaitOrder { node, awaiting, status, .. } = request.into_inner().try_into().unwrap();
+        let WaitOrder { node, awaiting, status, holding, .. } =
+            request.into_inner().try_into().unwrap();
         let answer = {
             let mut world = self.arrived("wait");
             world.statuses.extend(status);
+            world.holdings.push(holding);
+            let hold = world.hold.clone().filter(|hold| {
+                let Hold { digest, promotion, .. } = *hold;
+                holding != Some(Holding { digest, promotion })
+            });
             let awaited =
                 awaiting.map(|round| world.outcomes.get(&round).copied().unwrap_or(Settled::Open));
             let order =
                 world.order.clone().filter(|order| !world.receipts.contains_key(&order.round));
             if world.knows(&node) {
-                (Ok(order.map_or(Order::Idle(Idle { retry_after_ms: 0 }), Order::Train)), awaited)
+                (
+                    Ok(order.map_or(Order::Idle(Idle { retry_after_ms: 0 }), Order::Train)),
+                    awaited,
+                    hold,
+                )
             } else {
-                (world.refusal(&node), None)
+                (world.refusal(&node), None, None)
             }
         };
         self.answer("wait", answer.into()).await

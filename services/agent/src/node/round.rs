@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use super::{Node, Phase, Progress, Task};
 use crate::journal::Entry;
 use crate::limits::REPORT_TRIES_MAX;
-use crate::train::{Evaluated, Trained};
+use crate::train::{Evaluated, Trained, Trial};
 use crate::uplink::{Refused, Retry};
 
 impl Node {
@@ -45,7 +45,7 @@ impl Node {
     }
 
     /// Caches a version. Without the cache the node works as well, only with more to fetch.
-    fn keep_version(&self, digest: Digest, bytes: &[u8]) {
+    pub(super) fn keep_version(&self, digest: Digest, bytes: &[u8]) {
         if let Err(error) = self.cache.put(digest, bytes) {
             warn!(%error, code = "cache_unwritable", "a version cannot be cached");
         }
@@ -60,7 +60,7 @@ impl Node {
             self.phase = Phase::Train(task);
             return Progress::Working;
         }
-        match self.compute.evaluate(task.artifact.clone(), &task.order).await {
+        match self.compute.evaluate(task.artifact.clone(), &Trial::of_order(&task.order)).await {
             Ok(evaluated) => {
                 self.phase = Phase::Report(task, evaluated, 0);
                 Progress::Working
@@ -137,6 +137,6 @@ impl Node {
 }
 
 /// Whether it is the node that is refused, whatever it asks for.
-fn is_about_the_node(refused: &Refused) -> bool {
+pub(super) fn is_about_the_node(refused: &Refused) -> bool {
     matches!(refused.known(), Some(RefusalCode::UnknownNode | RefusalCode::NodeRevoked))
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use federation::{Metrics, ModelName, RunId};
 use tonic::Status;
 
+mod hold;
+
 use super::fake::{Host, World};
 use super::*;
 use crate::journal::Entry;

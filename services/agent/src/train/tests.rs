@@ -29,7 +29,7 @@ fn the_same_order_gives_the_same_bytes() {
     let mut used = bench();
     let second = trained(&mut used, &order(&artifact, 2));
     assert_ne!(Digest::of(&second.payload), Digest::of(&fresh.payload));
-    used.evaluate(&artifact, &first, &|| false).unwrap();
+    used.evaluate(&artifact, &Trial::of_order(&first), &|| false).unwrap();
     assert_eq!(trained(&mut used, &first), fresh, "after other jobs");
 
     let mut other_attempt = first.clone();
@@ -49,7 +49,7 @@ async fn a_thread_gives_the_same_as_the_caller() {
     let mut results = Vec::new();
     for placement in [Placement::Inline, Placement::Thread] {
         let mut compute = Compute::new(source(), placement).unwrap();
-        let evaluated = compute.evaluate(artifact.clone(), &order).await.unwrap();
+        let evaluated = compute.evaluate(artifact.clone(), &Trial::of_order(&order)).await.unwrap();
         let trained = compute.train(artifact.clone(), &order, Residual::default()).await.unwrap();
         results.push((evaluated, trained));
     }
@@ -106,11 +106,12 @@ fn evaluating_learns_nothing_and_repeats() {
     let artifact = artifact();
     let mut order = order(&artifact, 1);
     order.work.evaluate_samples = 12;
+    let trial = Trial::of_order(&order);
     let mut bench = bench();
-    let first = bench.evaluate(&artifact, &order, &|| false).unwrap();
+    let first = bench.evaluate(&artifact, &trial, &|| false).unwrap();
     assert_eq!(first.samples, 12);
     assert!(first.correct <= 12);
-    assert_eq!(bench.evaluate(&artifact, &order, &|| false).unwrap(), first);
+    assert_eq!(bench.evaluate(&artifact, &trial, &|| false).unwrap(), first);
 }
 
 #[test]
@@ -120,10 +121,6 @@ fn what_does_not_fit_is_told() {
     let other = TrainOrder { weights: 5, ..good.clone() };
     let error = bench().train(&artifact, &other, Residual::default(), &|| false).unwrap_err();
     assert_eq!(error.code(), "order_weights_mismatch");
-    assert_eq!(
-        bench().evaluate(&artifact, &other, &|| false).unwrap_err().code(),
-        "order_weights_mismatch"
-    );
     let stopped = bench().train(&artifact, &good, Residual::default(), &|| true);
     assert_eq!(stopped.unwrap_err().code(), "learning_stopped");
 
@@ -132,6 +129,9 @@ fn what_does_not_fit_is_told() {
     std::fs::write(&path, "1\n0, 0\n-2, 0\n-1, 20\n").unwrap();
     let spec = format!("aer:{},channels=41,from=10", path.display());
     let wide = Source::open(&spec.parse().unwrap(), 0).unwrap();
-    let error = Bench::new(Arc::new(wide)).train(&artifact, &good, Residual::default(), &|| false);
+    let mut bench = Bench::new(Arc::new(wide));
+    let error = bench.train(&artifact, &good, Residual::default(), &|| false);
+    assert_eq!(error.unwrap_err().code(), "data_shape_mismatch");
+    let error = bench.evaluate(&artifact, &Trial::of_order(&good), &|| false);
     assert_eq!(error.unwrap_err().code(), "data_shape_mismatch");
 }

@@ -9,7 +9,7 @@ use federation::{Answer, Digest, Enrolment, EnrolmentProof, NodeId, Refusal, Ref
 
 use crate::core::Core;
 use crate::presence::Entrance;
-use crate::store::{Entry, StoreError};
+use crate::store::{Entry, Node, StoreError};
 
 /// What a call shows: whose it says it is, and the digest of its secret.
 #[derive(Clone, Debug)]
@@ -20,8 +20,23 @@ pub(crate) struct Credential {
 
 /// A call that may be answered; it counts as open until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Visit {
-    _open: Option<Arc<Digest>>,
+pub(crate) struct Visit(Option<Visitor>);
+
+/// Who makes it.
+#[derive(Debug)]
+struct Visitor {
+    node: NodeId,
+    _open: Arc<Digest>,
+}
+
+impl Visit {
+    /// Whether the call may be about this node.
+    pub(crate) fn speaks_for(&self, node: &NodeId) -> Result<(), Denied> {
+        match &self.0 {
+            Some(visitor) if visitor.node != *node => Err(Denied::NodeMismatch),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a call is not answered.
@@ -49,33 +64,31 @@ impl Credential {
 }
 
 impl Core {
-    /// Lets in a call for `node` that shows `shown`. How often it comes is for [`Core::take_turn`] to say.
+    /// Lets in a call that shows `shown`. How often it comes is for [`Core::take_turn`] to say.
     pub(crate) async fn visit(
         &self,
         shown: Option<&Credential>,
-        node: &NodeId,
     ) -> Result<Result<Visit, Denied>, StoreError> {
         if !self.access.is_on() {
-            return Ok(Ok(Visit { _open: None }));
+            return Ok(Ok(Visit(None)));
         }
-        let Some(shown) = shown else { return Ok(Err(Denied::Unauthenticated)) };
-        let enter = || self.presence.enter(&shown.node, &shown.hash, NODE_OPEN_MAX);
+        let Some(Credential { node, hash }) = shown else {
+            return Ok(Err(Denied::Unauthenticated));
+        };
+        let enter = || self.presence.enter(node, hash, NODE_OPEN_MAX);
         let mut entrance = enter();
         if matches!(entrance, Entrance::Unknown) {
             // After a restart; or nobody's name.
-            let known = self.store.node(shown.node.clone()).await?;
-            let known = known.filter(|known| {
-                known.credential.as_ref().is_some_and(|stored| same(stored, &shown.hash))
-            });
-            let Some(known) = known else { return Ok(Err(Denied::Unauthenticated)) };
+            let known = self.store.node(node.clone()).await?;
+            let holds = |known: &Node| known.credential.is_some_and(|stored| same(&stored, hash));
+            let Some(known) = known.filter(holds) else { return Ok(Err(Denied::Unauthenticated)) };
             self.presence.admit(known, &*self.clock);
             entrance = enter();
         }
         Ok(match entrance {
             Entrance::Unknown | Entrance::Wrong => Err(Denied::Unauthenticated),
-            Entrance::In(_) | Entrance::Crowded if shown.node != *node => Err(Denied::NodeMismatch),
             Entrance::Crowded => Err(Denied::TooOften(1_000)),
-            Entrance::In(open) => Ok(Visit { _open: Some(open) }),
+            Entrance::In(open) => Ok(Visit(Some(Visitor { node: node.clone(), _open: open }))),
         })
     }
 
@@ -106,6 +119,7 @@ impl Core {
         let answer = self.store.enrol(enrolment, entry, self.clock.wall()).await?;
         Ok(answer.map(|node| {
             let id = node.id.clone();
+            self.channels.enrolled();
             self.presence.admit(node, &*self.clock);
             id
         }))

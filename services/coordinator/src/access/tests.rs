@@ -86,6 +86,7 @@ async fn a_token_is_let_in_from_memory_and_its_last_use_is_written_seldom() {
     assert_eq!((pass.id, pass.scope), (made.id, Scope::Operate));
     let other = Secret::new(&SystemEntropy).text(Kind::Token, made.id);
     assert_eq!(access.let_in(&other, clock).unwrap_err(), Stranger::Unknown);
+    assert_eq!(access.let_in("password", clock).unwrap_err(), Stranger::Formless);
 
     assert_eq!(access.take_used(), [(made.id, clock.wall())]);
     world.advance(29_999);

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::{AuditError, PAGE_ENTRIES, open, read};
 use crate::store::{
-    Dropped, Fault, Ledger, Lineage, MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort,
-    subject,
+    Dropped, Fault, Ledger, Lineage, MODEL_CREATED, ROUND_OPENED, VERSION_IMPORTED,
+    VERSION_PUBLISHED, of_cohort, subject,
 };
 
 /// What became of a check of the log.
@@ -186,7 +186,8 @@ async fn check(ledger: &mut Ledger, chain: &mut Chain) -> Result<Result<Found, B
             {
                 problems.push(Problem { seq: entry.seq, why });
             }
-            let of_version = matches!(&*entry.action, MODEL_CREATED | VERSION_PUBLISHED);
+            let of_version =
+                matches!(&*entry.action, MODEL_CREATED | VERSION_IMPORTED | VERSION_PUBLISHED);
             let Entry { seq, subject, previous, detail, detail_digest, .. } = entry;
             if of_version
                 && let Some(first) =

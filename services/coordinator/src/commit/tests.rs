@@ -11,6 +11,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::{GroupLimits, Uncounted};
+use crate::core::Limits;
 use crate::store::{Counting, Offer};
 use crate::testing::{World, fleet, plan, update};
 
@@ -108,10 +109,11 @@ async fn what_waits_for_the_writer_is_counted_in_one_transaction() {
 }
 
 #[tokio::test]
-async fn a_group_is_bounded_by_number_and_by_bytes() {
+async fn a_group_is_bounded_by_number_and_by_bytes_as_the_bounds_are_then() {
     for bounds in [GroupLimits { updates_max: 1, ..BOUNDS }, GroupLimits { bytes_max: 1, ..BOUNDS }]
     {
-        let (world, nodes) = opened(World::bounded(bounds).await, &["a", "b", "c"], 3).await;
+        let (world, nodes) = opened(World::bounded(BOUNDS).await, &["a", "b", "c"], 3).await;
+        world.core.set_limits(Limits { groups: bounds, ..world.core.limits() });
         let orders = [
             offer(&world, &nodes[0], 1).await,
             offer(&world, &nodes[1], 1).await,

@@ -74,10 +74,10 @@ pub enum Wish {
 }
 
 impl Args {
-    /// What nothing but a file says.
+    /// What nothing but a file says: this one, or else the one in the working directory, if it is there.
     #[must_use]
-    pub fn of_file(file: PathBuf) -> Self {
-        Self { config: Some(file), print_config: false, json: false, said: Said(Vec::new()) }
+    pub fn of_file(file: Option<PathBuf>) -> Self {
+        Self { config: file, print_config: false, json: false, said: Said(Vec::new()) }
     }
 
     /// The same, with a file that must be there.

@@ -102,6 +102,14 @@ fn only_loopback_may_be_bound() {
     for address in ["0.0.0.0:7400", "[::]:7400", "192.168.1.1:80"] {
         let error = parse(&["--grpc-listen", address]).unwrap_err();
         assert_eq!(error.code(), ADDRESS_NOT_LOOPBACK, "{error}");
+        // TLS alone lets everybody ask.
+        let files = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--http-listen"];
+        let error = parse(&[&files[..], &[address]].concat()).unwrap_err();
+        assert_eq!(error.code(), ADDRESS_NOT_LOOPBACK, "{error}");
+        assert!(parse(&["--insecure", "--grpc-listen", address]).is_ok());
+    }
+    for half in ["--tls-cert", "--tls-key"] {
+        assert_eq!(parse(&[half, "file.pem"]).unwrap_err().code(), TLS_INCOMPLETE);
     }
     assert!(parse(&["--grpc-listen", "127.0.0.1:7400"]).is_err(), "the same twice");
 }
@@ -229,8 +237,8 @@ fn what_is_shown_gives_the_same_configuration_again() {
 #[test]
 fn a_file_alone_can_be_checked() {
     let (dir, _) = file("[rounds]\ntick_ms = 11\n");
-    let loaded = Args::of_file(dir.path().join("muster.toml")).load().unwrap();
+    let loaded = Args::of_file(Some(dir.path().join("muster.toml"))).load().unwrap();
     assert_eq!(loaded.config, Config { tick_ms: 11, ..Config::default() });
-    let error = Args::of_file(PathBuf::from("nowhere.toml")).load().unwrap_err();
+    let error = Args::of_file(Some(PathBuf::from("nowhere.toml"))).load().unwrap_err();
     assert_eq!(error.problems[0].place, Path::new("nowhere.toml").display().to_string());
 }

@@ -20,7 +20,7 @@ use super::status::CallError;
 use crate::access::{Credential, Denied, Visit};
 use crate::admission::Announced;
 use crate::core::Core;
-use crate::orders::{Order, Told};
+use crate::orders::{Held, Order, Told};
 
 /// Longest that an update may take to come: 4 MiB over a line of 300 kbit/s.
 const PUSH_TIME_MAX: Duration = Duration::from_secs(120);
@@ -40,9 +40,9 @@ impl Fleet {
         Self { core }
     }
 
-    /// Lets a call for `node` in.
-    async fn visit(&self, shown: &Shown, node: &NodeId) -> Result<Visit, CallError> {
-        match self.core.visit(shown.credential.as_ref(), node).await? {
+    /// Lets a call in.
+    async fn visit(&self, shown: &Shown) -> Result<Visit, CallError> {
+        match self.core.visit(shown.credential.as_ref()).await? {
             Ok(visit) => Ok(visit),
             Err(denied) => Err(self.denied(shown, denied)),
         }
@@ -50,8 +50,9 @@ impl Fleet {
 
     /// Lets a call for `node` in, and takes it from the node's rate.
     async fn visit_in_turn(&self, shown: &Shown, node: &NodeId) -> Result<Visit, CallError> {
-        let visit = self.visit(shown, node).await?;
-        self.core.take_turn(node).map_err(CallError::Denied)?;
+        let visit = self.visit(shown).await?;
+        visit.speaks_for(node)?;
+        self.core.take_turn(node)?;
         Ok(visit)
     }
 
@@ -74,17 +75,17 @@ impl Fleet {
         shown: &Shown,
         parts: &mut Streaming<v1::PushUpdateRequest>,
     ) -> Result<Answer<Receipt>, CallError> {
+        // Nothing is waited for from somebody unknown.
+        let visit = self.visit(shown).await?;
         let Some(UpdatePart::Header(candidate)) = next_part(parts).await? else {
             return Err(out_of_order("`header` in the first message").into());
         };
-        let _visit = self.visit(shown, &candidate.node).await?;
+        visit.speaks_for(&candidate.node)?;
         match self.core.announce(&candidate).await? {
             Err(refusal) => return Ok(Err(refusal)),
             // Whatever is counted has its receipt, however often it is asked for.
             Ok(Announced::Again(receipt)) => return Ok(Ok(receipt)),
-            Ok(Announced::Proceed) => {
-                self.core.take_turn(&candidate.node).map_err(CallError::Denied)?
-            }
+            Ok(Announced::Proceed) => self.core.take_turn(&candidate.node)?,
         }
         // The announcement was judged: its length is the model's, which has a limit.
         let kib = u32::try_from(candidate.payload_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -105,30 +106,26 @@ impl FleetService for Fleet {
         let shown = Shown::of(&request);
         let enrolment = request.into_inner().try_into().map_err(CallError::Malformed)?;
         // A node that is known comes in by its credential; one that is new shows one that does not hold yet.
-        let (mut known, mut _visit) = (None, None);
+        let mut known = None;
         if let Some(credential) = &shown.credential {
-            match self
-                .core
-                .visit(Some(credential), credential.node())
-                .await
-                .map_err(CallError::Store)?
-            {
+            match self.core.visit(Some(credential)).await.map_err(CallError::Store)? {
                 Ok(visit) => {
                     self.core.take_turn(credential.node()).map_err(CallError::Denied)?;
-                    known = Some(credential.node().clone());
-                    _visit = Some(visit);
+                    known = Some((credential.node().clone(), visit));
                 }
                 Err(Denied::Unauthenticated) => {}
                 Err(denied) => return Err(CallError::Denied(denied).into()),
             }
         }
+        let known = known.as_ref().map(|(node, _)| node.clone());
         let answer = self.core.enrol(enrolment, known).await.map_err(CallError::Store)?;
-        if let Err(refusal) = &answer
-            && matches!(
-                refusal.code,
-                RefusalCode::EnrolmentTokenUnknown | RefusalCode::EnrolmentProofInvalid
-            )
-        {
+        let code = answer.as_ref().err().map(|refusal| refusal.code);
+        let wrong = match code {
+            Some(RefusalCode::EnrolmentTokenUnknown | RefusalCode::EnrolmentProofInvalid) => true,
+            Some(RefusalCode::EnrolmentTokenMissing) => shown.any,
+            _ => false,
+        };
+        if wrong {
             self.guessed(&shown)?;
         }
         Ok(Response::new(answer.into()))
@@ -139,20 +136,27 @@ impl FleetService for Fleet {
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
         let shown = Shown::of(&request);
-        let WaitOrder { node, wait_ms, awaiting, status } =
+        let WaitOrder { node, wait_ms, awaiting, status, follows, holding } =
             request.into_inner().try_into().map_err(CallError::Malformed)?;
         let _visit = self.visit_in_turn(&shown, &node).await?;
         let wait = Duration::from_millis(wait_ms.into());
-        let told = self.core.wait_order(&node, wait, awaiting, status).await;
-        let told = told.map_err(CallError::Store)?;
-        let (order, awaited) = match told {
-            Err(refusal) => (Err(refusal), None),
-            Ok(Told { order: Order::Train(order), awaited }) => {
-                (Ok(WireOrder::Train(order)), awaited)
-            }
-            Ok(Told { order: Order::Idle(idle), awaited }) => (Ok(WireOrder::Idle(idle)), awaited),
+        let held = match holding {
+            _ if !follows => Held::Apart,
+            None => Held::Nothing,
+            Some(holding) => Held::Version(holding),
         };
-        Ok(Response::new((order, awaited).into()))
+        let told = self.core.wait_order(&node, wait, awaiting, status, held).await;
+        let answer = match told.map_err(CallError::Store)? {
+            Err(refusal) => (Err(refusal), None, None),
+            Ok(Told { order, awaited, hold }) => {
+                let order = match order {
+                    Order::Train(order) => WireOrder::Train(order),
+                    Order::Idle(idle) => WireOrder::Idle(idle),
+                };
+                (Ok(order), awaited, hold)
+            }
+        };
+        Ok(Response::new(answer.into()))
     }
 
     type FetchVersionStream =

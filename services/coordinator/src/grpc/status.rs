@@ -50,6 +50,12 @@ impl From<Malformed> for CallError {
     }
 }
 
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
 impl From<StoreError> for CallError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -71,7 +77,7 @@ impl From<CallError> for Status {
             CallError::Stream(status) => of_stream(&status),
             CallError::Denied(denied) => of_denied(denied),
             CallError::TooManyAttempts(ms) => {
-                let message = "too many wrong secrets came from this address";
+                let message = "too many attempts came from this address that did not hold";
                 let retry = Some(Duration::from_millis(ms));
                 status(Code::ResourceExhausted, "too_many_attempts", message, retry)
             }

@@ -16,8 +16,13 @@ use super::problem::{Code, ProblemBody};
 pub(super) type Set = &'static [&'static [Code]];
 
 /// What any request can be answered.
-const ANY: &[Code] =
-    &[Code::HostNotAllowed, Code::OriginNotAllowed, Code::RequestTimeout, Code::Internal];
+const ANY: &[Code] = &[
+    Code::NotAcceptable,
+    Code::HostNotAllowed,
+    Code::OriginNotAllowed,
+    Code::RequestTimeout,
+    Code::Internal,
+];
 /// What a request can be answered for who makes it.
 const CALLER: &[Code] =
     &[Code::Unauthenticated, Code::ScopeMissing, Code::TooManyAttempts, Code::RateLimited];

@@ -61,6 +61,10 @@ fn let_in(core: &Core, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Pass
             let detail = "too many requests of this token, or too many at once";
             Problem::new(Code::RateLimited, detail).retry_after_ms(ms)
         }
+        Stranger::Formless => {
+            let detail = "this is no API token: they look like mst_7_...";
+            Problem::new(Code::Unauthenticated, detail)
+        }
         Stranger::Expired => Problem::new(Code::Unauthenticated, "the token's time is over"),
         Stranger::Unknown => match core.access.guessed(peer, &*core.clock) {
             Ok(()) => {
@@ -83,7 +87,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     one.then_some(token.trim_matches(' '))
 }
 
-/// A body that counts as an open request until it has gone out, and breaks off when its token is revoked.
+/// A body that counts as an open request until it has gone out. One without an end breaks off when its token is revoked.
 struct Seated {
     body: Body,
     seat: Arc<Seat>,
@@ -97,7 +101,7 @@ impl HttpBody for Seated {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.seat.is_revoked() {
+        if self.seat.is_revoked() && self.body.size_hint().exact().is_none() {
             return Poll::Ready(Some(Err(axum::Error::new("the token was revoked"))));
         }
         Pin::new(&mut self.body).poll_frame(cx)

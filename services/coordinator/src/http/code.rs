@@ -86,10 +86,46 @@ codes! {
     ModelBusy = CONFLICT "model_busy" "Model busy",
     /// The run ended before.
     RunOver = CONFLICT "run_over" "Run over",
+    /// The model has a channel of this name.
+    ChannelExists = CONFLICT "channel_exists" "Channel exists",
+    /// The model has as many channels as a model can have.
+    TooManyChannels = CONFLICT "too_many_channels" "Too many channels",
+    /// The channel is pinned to its version.
+    ChannelPinned = CONFLICT "channel_pinned" "Channel pinned",
+    /// The channel's guard turned the version back before; `force` brings it all the same.
+    VersionBad = CONFLICT "version_bad" "Version bad",
+    /// Another promotion is on its way; `force` takes its place.
+    PromotionRunning = CONFLICT "promotion_running" "Promotion running",
+    /// The channel had no version before the one it has.
+    NothingToRollBack = CONFLICT "nothing_to_roll_back" "Nothing to roll back",
+    /// No promotion waits for approval, or another one than the one named.
+    ApprovalNotAsked = CONFLICT "approval_not_asked" "Approval not asked",
+    /// The guard cannot be read.
+    InvalidGuard = UNPROCESSABLE_ENTITY "invalid_guard" "Invalid guard",
+    /// The steps do not ascend to 100.
+    InvalidSteps = UNPROCESSABLE_ENTITY "invalid_steps" "Invalid steps",
+    /// The selector cannot be read.
+    InvalidSelector = UNPROCESSABLE_ENTITY "invalid_selector" "Invalid selector",
+    /// The artifact is of another learner or layout than the model.
+    OtherModel = UNPROCESSABLE_ENTITY "other_model" "Other model",
+    /// No such channel.
+    ChannelNotFound = NOT_FOUND "channel_not_found" "Channel not found",
     /// No such model.
     ModelNotFound = NOT_FOUND "model_not_found" "Model not found",
     /// No such version.
     VersionNotFound = NOT_FOUND "version_not_found" "Version not found",
+    /// No such artifact.
+    ArtifactNotFound = NOT_FOUND "artifact_not_found" "Artifact not found",
+    /// No such round.
+    RoundNotFound = NOT_FOUND "round_not_found" "Round not found",
+    /// No such node.
+    NodeNotFound = NOT_FOUND "node_not_found" "Node not found",
+    /// The client asked for the artifact as it knows it, and it is another one.
+    PreconditionFailed = PRECONDITION_FAILED "precondition_failed" "Precondition failed",
+    /// The artifact has no bytes in the range.
+    RangeNotSatisfiable = RANGE_NOT_SATISFIABLE "range_not_satisfiable" "Range not satisfiable",
+    /// The client accepts no encoding that there is.
+    NotAcceptable = NOT_ACCEPTABLE "not_acceptable" "Not acceptable",
     /// Retention dropped the version's artifact.
     VersionPruned = GONE "version_pruned" "Version pruned",
     /// No such run.
@@ -110,8 +146,6 @@ codes! {
     TooManyTokens = CONFLICT "too_many_tokens" "Too many tokens",
     /// No such token.
     TokenNotFound = NOT_FOUND "token_not_found" "Token not found",
-    /// No such node.
-    NodeNotFound = NOT_FOUND "node_not_found" "Node not found",
     /// The disk is full.
     StorageFull = INSUFFICIENT_STORAGE "storage_full" "Storage full",
     /// Too much at once.

@@ -72,7 +72,7 @@ pub(super) struct EventsQuery {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// Of a list: where the page begins, the `next_cursor` of the page before.
-    #[param(min_length = 1, max_length = 200)]
+    #[param(min_length = 1, max_length = 300)]
     cursor: Option<String>,
     /// Of a stream: begin after the event of this number; 0 for the oldest that is kept.
     after: Option<u64>,
@@ -130,7 +130,7 @@ async fn list(core: &Core, query: EventsQuery) -> Result<Response, Problem> {
         let detail = "after, max_events and wait_s are for a stream: Accept: text/event-stream";
         return Err(Problem::new(Code::InvalidQuery, detail));
     }
-    let page = PageQuery::new(limit.unwrap_or(LIMIT_DEFAULT), cursor, Everything {})?;
+    let page = PageQuery::new("/v1/events", limit.unwrap_or(LIMIT_DEFAULT), cursor, Everything {})?;
     let kind = kind.unwrap_or_default();
     let events = core.store.events(page.after()?.unwrap_or_default(), kind, page.read()).await?;
     let page: Page<EventBody> = page.page(events, |event| event.seq.to_string(), show);

@@ -14,7 +14,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::Instrument;
 
 use super::problem::{Code, Problem};
 use crate::core::Core;
@@ -40,13 +39,6 @@ pub(super) async fn loopback_only(
         return Problem::new(Code::OriginNotAllowed, detail).into_response();
     }
     next.run(request).await
-}
-
-/// Names the request in every log line that is written on its behalf.
-pub(super) async fn in_span(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method(), request.uri().path());
-    let span = tracing::info_span!("request", %method, path);
-    next.run(request).instrument(span).await
 }
 
 /// Gives up on a request that takes too long.

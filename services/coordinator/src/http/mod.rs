@@ -6,25 +6,35 @@
 #![allow(unused_qualifications, reason = "`#[utoipa::path]` writes them")]
 
 mod answers;
+mod artifacts;
+mod audit;
 mod body;
 mod caller;
+mod channels;
 mod code;
+mod conditional;
 mod connections;
+mod contributions;
 mod enrolment_tokens;
+mod evaluations;
 mod events;
 mod guard;
 mod health;
 mod models;
+mod moves;
 mod nodes;
 mod openapi;
 mod page;
 mod posted;
 mod problem;
+mod request_id;
+mod rounds;
 mod runs;
 mod scope;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod versions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,16 +73,33 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
         .routes(routes!(openapi::document))
         .routes(routes!(models::list, models::create))
         .routes(routes!(models::show))
-        .routes(routes!(models::versions))
+        .routes(routes!(models::versions, versions::import))
         .routes(routes!(models::version))
-        .routes(routes!(models::artifact))
+        .routes(routes!(artifacts::of_version))
+        .routes(routes!(evaluations::list))
+        .routes(routes!(versions::summary))
+        .routes(routes!(versions::comparison))
+        .routes(routes!(channels::list, channels::create))
+        .routes(routes!(channels::show, channels::set_up))
+        .routes(routes!(channels::history))
+        .routes(routes!(moves::promote))
+        .routes(routes!(moves::roll_back))
+        .routes(routes!(moves::pin))
+        .routes(routes!(moves::unpin))
+        .routes(routes!(moves::approve))
         .routes(routes!(runs::list, runs::create))
         .routes(routes!(runs::show))
-        .routes(routes!(runs::rounds))
+        .routes(routes!(rounds::list))
+        .routes(routes!(rounds::show))
+        .routes(routes!(contributions::of_round))
         .routes(routes!(runs::pause))
         .routes(routes!(runs::resume))
         .routes(routes!(runs::cancel))
         .routes(routes!(nodes::list))
+        .routes(routes!(nodes::one))
+        .routes(routes!(contributions::of_node))
+        .routes(routes!(artifacts::by_digest))
+        .routes(routes!(audit::list))
         .routes(routes!(nodes::revoke))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::show))
@@ -89,11 +116,14 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn(conditional::tagged))
+        .layer(conditional::compression())
+        .layer(middleware::from_fn(conditional::head))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), caller::identify))
         .layer(middleware::from_fn(guard::time_limit))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), guard::loopback_only))
         .layer(CatchPanicLayer::custom(guard::panicked))
-        .layer(middleware::from_fn(guard::in_span))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), request_id::named))
         .with_state(core)
 }
 

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use federation::{Artifact, ModelName};
+use federation::{Artifact, Layout, ModelName, RunId, Tensor};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,8 +26,16 @@ pub(super) struct NewModel {
     #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", examples("cues"))]
     name: String,
     /// The first version's artifact, in base64.
-    #[schema(content_encoding = "base64", max_length = 5704022)]
+    #[schema(content_encoding = "base64", max_length = 5_704_022, examples(an_artifact))]
     artifact: String,
+}
+
+/// A small artifact, for the description.
+fn an_artifact() -> String {
+    let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: 4, min: -128, max: 127 };
+    let layout = Layout::new(vec![tensor]).expect("a tensor of four weights is a layout");
+    let artifact = Artifact::new("example/1", layout, Vec::new(), vec![0; 4]);
+    STANDARD.encode(artifact.expect("four weights fit the layout").encode())
 }
 
 /// A model.
@@ -46,6 +52,7 @@ pub(super) struct ModelBody {
     #[schema(minimum = 1, examples(14_200))]
     weights: u64,
     /// The number of its newest version.
+    #[schema(minimum = 1)]
     latest_version: u32,
     /// The digest of its newest version's artifact.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -60,7 +67,8 @@ pub(super) struct ModelBody {
 pub(super) struct VersionBody {
     /// The model.
     model: String,
-    /// Its number; the first is 0.
+    /// Its number; the first is 1.
+    #[schema(minimum = 1)]
     number: u32,
     /// SHA-256 of its artifact.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -103,7 +111,7 @@ pub(super) struct VersionBody {
     audit_head: Option<String>,
     /// What nodes reported about it; null before the first report.
     #[schema(required)]
-    evaluation: Option<EvaluationBody>,
+    pub(super) evaluation: Option<EvaluationBody>,
     /// When it was made.
     created_at_ms: u64,
 }
@@ -113,11 +121,11 @@ pub(super) struct VersionBody {
 #[schema(as = Evaluation)]
 pub(super) struct EvaluationBody {
     /// Nodes that reported.
-    nodes: u64,
+    pub(super) nodes: u64,
     /// Samples they tried it on.
-    samples: u64,
+    pub(super) samples: u64,
     /// Of those, samples answered correctly.
-    correct: u64,
+    pub(super) correct: u64,
 }
 
 /// A model's place.
@@ -136,9 +144,19 @@ pub(super) struct VersionPath {
     /// The model's name.
     #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", example = "cues")]
     pub(super) name: String,
-    /// The version's number, or `latest`.
-    #[param(pattern = "^(0|[1-9][0-9]{0,8}|latest)$", example = "latest")]
+    /// The version's number, `latest`, or the name of a channel: the version that its nodes hold.
+    #[param(pattern = "^([1-9][0-9]{0,8}|[a-z][a-z0-9._-]{0,62})$", example = "latest")]
     pub(super) version: String,
+}
+
+/// Which versions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct VersionsFilter {
+    /// Only those that this run made.
+    #[param(minimum = 1, example = 1)]
+    run: Option<u64>,
 }
 
 problems!(CreateProblems = POST + [InvalidName, InvalidArtifact, ModelExists]);
@@ -146,11 +164,10 @@ problems!(ListProblems = LIST);
 problems!(ShowProblems = READ + [NotFound, ModelNotFound]);
 problems!(VersionsProblems = LIST + [NotFound, ModelNotFound]);
 problems!(VersionProblems = READ + [NotFound, ModelNotFound, VersionNotFound]);
-problems!(ArtifactProblems = READ + [NotFound, ModelNotFound, VersionNotFound, VersionPruned]);
 
 /// Makes a model
 ///
-/// Its first version, number 0, is the artifact. The same name with the same artifact is the same model.
+/// Its first version, number 1, is the artifact. The same name with the same artifact is the same model.
 #[utoipa::path(
     post, path = "/v1/models", tag = "models", operation_id = "create_model", params(KeyParam),
     request_body = NewModel,
@@ -205,7 +222,14 @@ pub(super) async fn list(
 /// Shows a model
 #[utoipa::path(
     get, path = "/v1/models/{name}", tag = "models", operation_id = "show_model", params(ModelPath),
-    responses((status = 200, description = "The model.", body = ModelBody), ShowProblems)
+    responses(
+        (status = 200, description = "The model.", body = ModelBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/latest_digest")),
+                description = "The bytes of its newest version.")),
+        )),
+        ShowProblems,
+    )
 )]
 pub(super) async fn show(
     State(core): State<Arc<Core>>,
@@ -220,7 +244,7 @@ pub(super) async fn show(
 /// In the order of their numbers.
 #[utoipa::path(
     get, path = "/v1/models/{name}/versions", tag = "models", operation_id = "list_versions",
-    params(ModelPath, PageParams),
+    params(ModelPath, PageParams, VersionsFilter),
     responses(
         (status = 200, description = "A page of versions.", body = Page<VersionBody>),
         VersionsProblems,
@@ -229,10 +253,11 @@ pub(super) async fn show(
 pub(super) async fn versions(
     State(core): State<Arc<Core>>,
     Params(ModelPath { name }): Params<ModelPath>,
-    query: PageQuery,
+    query: PageQuery<VersionsFilter>,
 ) -> Result<Json<Page<VersionBody>>, Problem> {
     let after = query.after()?.unwrap_or_default();
-    let versions = core.store.versions(parse_name(&name)?, after, query.read()).await?;
+    let run = query.filter.run.map(RunId);
+    let versions = core.store.versions(parse_name(&name)?, run, after, query.read()).await?;
     let versions = versions.ok_or_else(no_model)?;
     Ok(Json(query.page(versions, |version| version.number.to_string(), show_version)))
 }
@@ -241,7 +266,14 @@ pub(super) async fn versions(
 #[utoipa::path(
     get, path = "/v1/models/{name}/versions/{version}", tag = "models",
     operation_id = "show_version", params(VersionPath),
-    responses((status = 200, description = "The version.", body = VersionBody), VersionProblems)
+    responses(
+        (status = 200, description = "The version.", body = VersionBody, links(
+            ("artifact" = (operation_id = "fetch_artifact",
+                parameters(("digest" = "$response.body#/digest")),
+                description = "Its bytes.")),
+        )),
+        VersionProblems,
+    )
 )]
 pub(super) async fn version(
     State(core): State<Arc<Core>>,
@@ -250,50 +282,21 @@ pub(super) async fn version(
     Ok(Json(show_version(find_version(&core, &name, &version).await?.0)))
 }
 
-/// Fetches a version's artifact
-///
-/// The bytes, whose SHA-256 is the `ETag`.
-#[utoipa::path(
-    get, path = "/v1/models/{name}/versions/{version}/artifact", tag = "models",
-    operation_id = "fetch_version_artifact", params(VersionPath),
-    responses(
-        (status = 200, description = "The artifact.", body = Vec<u8>,
-            content_type = "application/octet-stream"),
-        (status = 304, description = "The client holds it already."),
-        ArtifactProblems,
-    )
-)]
-pub(super) async fn artifact(
-    State(core): State<Arc<Core>>,
-    Params(VersionPath { name, version }): Params<VersionPath>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let (version, which) = find_version(&core, &name, &version).await?;
-    let cache_control = match which {
-        Which::Number(_) => "public, max-age=31536000, immutable",
-        Which::Latest => "no-cache",
-    };
-    let etag = format!("\"{}\"", version.digest);
-    let place = format!("/v1/models/{}/versions/{}/artifact", version.model, version.number);
-    let about = [
-        (header::ETAG, etag.clone()),
-        (header::CACHE_CONTROL, cache_control.to_owned()),
-        (header::CONTENT_LOCATION, place),
-    ];
-    if holds(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
-    }
-    let bytes = core.store.artifact(version.digest).await?.ok_or_else(|| pruned(&version))?;
-    Ok((about, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
-}
-
-async fn find_version(core: &Core, name: &str, text: &str) -> Result<(Version, Which), Problem> {
+/// The version at a place (a number, `latest`, or the name of a channel), and how the place names it.
+pub(super) async fn find_version(
+    core: &Core,
+    name: &str,
+    text: &str,
+) -> Result<(Version, Which), Problem> {
     let name = parse_name(name)?;
     let which = match text {
         "latest" => Which::Latest,
-        number => Which::Number(number.parse().map_err(|_| no_version())?),
+        number if number.starts_with(|first: char| first.is_ascii_digit()) => {
+            Which::Number(number.parse().map_err(|_| no_version())?)
+        }
+        channel => Which::Channel(channel.parse().map_err(|_| no_version())?),
     };
-    match core.store.version(name.clone(), which).await? {
+    match core.store.version(name.clone(), which.clone()).await? {
         Some(version) => Ok((version, which)),
         None if core.store.model(name).await?.is_none() => Err(no_model()),
         None => Err(no_version()),
@@ -301,7 +304,7 @@ async fn find_version(core: &Core, name: &str, text: &str) -> Result<(Version, W
 }
 
 /// The version is there, and its artifact is not: retention dropped it.
-fn pruned(version: &Version) -> Problem {
+pub(super) fn pruned(version: &Version) -> Problem {
     let Version { model, number, .. } = version;
     Problem::new(
         Code::VersionPruned,
@@ -309,22 +312,18 @@ fn pruned(version: &Version) -> Problem {
     )
 }
 
-/// Whether the client says that it holds the artifact already.
-fn holds(headers: &HeaderMap, etag: &str) -> bool {
-    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-fn parse_name(text: &str) -> Result<ModelName, Problem> {
+/// A model's name in a path: one that is none names nothing.
+pub(super) fn parse_name(text: &str) -> Result<ModelName, Problem> {
     text.parse().map_err(|_| no_model())
 }
 
-fn no_model() -> Problem {
+/// No such model.
+pub(super) fn no_model() -> Problem {
     Problem::new(Code::ModelNotFound, "no model has this name")
 }
 
-fn no_version() -> Problem {
+/// There is no such version.
+pub(super) fn no_version() -> Problem {
     Problem::new(Code::VersionNotFound, "the model has no such version")
 }
 
@@ -340,7 +339,8 @@ fn show_model(model: Model) -> ModelBody {
     }
 }
 
-fn show_version(version: Version) -> VersionBody {
+/// A version's shape.
+pub(super) fn show_version(version: Version) -> VersionBody {
     let Version { model, number, digest, parent, made_by, .. } = version;
     let (run_id, round, totals) = match made_by {
         Some((run, round, totals)) => (Some(run.0), Some(round), totals),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use federation::{NodeId, NodeStatus};
+use federation::{NodeId, NodeStatus, Selector, SelectorError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answers::problems;
 use super::body::Params;
-use super::page::{Page, PageParams, PageQuery};
+use super::page::{Page, PageParams, PageQuery, invalid};
 use super::posted::{KeyParam, Nothing, Posted};
 use super::problem::Problem;
 use crate::core::Core;
@@ -46,6 +46,9 @@ pub(super) struct NodeBody {
     /// coordinator's start.
     #[schema(required)]
     status: Option<StatusBody>,
+    /// Digest of the version it said it holds; null before it said so since the coordinator's start.
+    #[schema(required, pattern = "^[0-9a-f]{64}$")]
+    holding: Option<String>,
 }
 
 /// How a node is, as it says; null for what it does not say.
@@ -69,30 +72,94 @@ pub(super) struct StatusBody {
     capacity: BTreeMap<String, u64>,
 }
 
-problems!(ListProblems = LIST);
-
-/// Lists the nodes
-///
-/// In the order of their names.
-#[utoipa::path(
-    get, path = "/v1/nodes", tag = "nodes", operation_id = "list_nodes", params(PageParams),
-    responses((status = 200, description = "A page of nodes.", body = Page<NodeBody>), ListProblems)
-)]
-pub(super) async fn list(
-    State(core): State<Arc<Core>>,
-    query: PageQuery,
-) -> Result<Json<Page<NodeBody>>, Problem> {
-    let nodes = core.store.nodes(query.after()?.unwrap_or_default(), query.read()).await?;
-    Ok(Json(query.page(nodes, |node| node.id.to_string(), |node| show_node(&core, node))))
-}
-
 /// A node's place.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct NodePath {
     /// The node's name.
-    #[param(example = "ams-0042")]
-    id: String,
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", example = "ams-1")]
+    pub(super) id: String,
+}
+
+/// Which nodes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct NodesFilter {
+    /// Only those whose labels are like this: `site=ams`, `class in (a,b)`, `!old`; commas mean "and".
+    #[param(example = "site=ams")]
+    label: Option<String>,
+    /// Only those that were heard of in the last so many seconds.
+    #[param(minimum = 0, maximum = 315_360_000, example = 3600)]
+    seen_within_s: Option<u64>,
+}
+
+/// Nodes that are read at once where a filter is to find some among them.
+const READ: u32 = 1_000;
+/// Most nodes that one request looks at: a page may be short, and more follow.
+const LOOKED_AT_MAX: usize = 50_000;
+
+problems!(ListProblems = LIST);
+problems!(ShowProblems = READ + [NotFound, NodeNotFound]);
+
+/// Lists the nodes
+///
+/// In the order of their names. With a filter a page may hold fewer than `limit` nodes, or none, although more follow:
+/// `next_cursor` says whether they do.
+#[utoipa::path(
+    get, path = "/v1/nodes", tag = "nodes", operation_id = "list_nodes",
+    params(PageParams, NodesFilter),
+    responses((status = 200, description = "A page of nodes.", body = Page<NodeBody>), ListProblems)
+)]
+pub(super) async fn list(
+    State(core): State<Arc<Core>>,
+    query: PageQuery<NodesFilter>,
+) -> Result<Json<Page<NodeBody>>, Problem> {
+    let NodesFilter { label, seen_within_s } = &query.filter;
+    let mut after: String = query.after()?.unwrap_or_default();
+    let not_one = |error: SelectorError| invalid(format!("label: {error}"));
+    let selector: Option<Selector> = match label {
+        Some(text) => Some(text.parse().map_err(not_one)?),
+        None => None,
+    };
+    let since = seen_within_s.map(|s| core.clock.wall().0.saturating_sub(s.saturating_mul(1_000)));
+    let fits = |node: &NodeBody| {
+        selector.as_ref().is_none_or(|selector| selector.matches(&node.labels))
+            && since.is_none_or(|since| node.seen_at_ms >= since)
+    };
+    let filtered = selector.is_some() || since.is_some();
+    let read = if filtered { READ } else { query.read() };
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    let wanted = usize::try_from(query.read()).expect("a page's limit fits in memory");
+    loop {
+        let nodes = core.store.nodes(after.clone(), read).await?;
+        let last = nodes.len() < usize::try_from(read).expect("a page's limit fits in memory");
+        looked_at += nodes.len();
+        if let Some(node) = nodes.last() {
+            after = node.id.to_string();
+        }
+        found.extend(nodes.into_iter().map(|node| show_node(&core, node)).filter(fits));
+        if found.len() >= wanted || last {
+            return Ok(Json(query.page(found, |node| node.id.clone(), |node| node)));
+        }
+        if looked_at >= LOOKED_AT_MAX {
+            return Ok(Json(query.cut(found, &after)));
+        }
+    }
+}
+
+/// Shows a node
+#[utoipa::path(
+    get, path = "/v1/nodes/{id}", tag = "nodes", operation_id = "show_node", params(NodePath),
+    responses((status = 200, description = "The node.", body = NodeBody), ShowProblems)
+)]
+pub(super) async fn one(
+    State(core): State<Arc<Core>>,
+    Params(NodePath { id }): Params<NodePath>,
+) -> Result<Json<NodeBody>, Problem> {
+    let node = core.store.node(parse_id(&id)?).await?.ok_or_else(no_node)?;
+    Ok(Json(show_node(&core, node)))
 }
 
 problems!(RevokeProblems = POST + [NotFound, NodeNotFound]);
@@ -111,15 +178,26 @@ pub(super) async fn revoke(
     Params(NodePath { id }): Params<NodePath>,
     Posted { body: Nothing {}, request }: Posted<Nothing>,
 ) -> Result<Reply, Problem> {
-    let id: NodeId = id.parse().map_err(|_| Problem::from(UnknownNode))?;
+    let id = parse_id(&id)?;
     let shown = Arc::clone(&core);
     let deed = request.deed(move |node: &Node| Reply::ok(&show_node(&shown, node.clone())));
     let answer = core.store.revoke_node(id.clone(), deed).await??;
     core.presence.revoke(&id);
+    core.channels.enrolled();
     // A question of its own that waits ends at once.
     core.board.send_if_modified(|_| true);
     tracing::info!(node.id = %id, "revoked a node");
     Ok(answer)
+}
+
+/// A node's name; what is none is the name of no node.
+pub(super) fn parse_id(text: &str) -> Result<NodeId, Problem> {
+    text.parse().map_err(|_| no_node())
+}
+
+/// There is no such node.
+pub(super) fn no_node() -> Problem {
+    UnknownNode.into()
 }
 
 fn show_node(core: &Core, node: Node) -> NodeBody {
@@ -132,6 +210,7 @@ fn show_node(core: &Core, node: Node) -> NodeBody {
         revoked_at_ms: revoked_ms,
         turns: turns.count,
         status: seen.map(|(_, status)| show_status(status)),
+        holding: core.presence.holding(&id).map(|digest| digest.to_string()),
         id: id.to_string(),
         public_key: hex::encode(public_key),
         labels,

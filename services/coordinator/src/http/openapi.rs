@@ -3,28 +3,42 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
-use axum::extract::Path;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use serde_json::Value;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, License, OpenApi, RefOr, Schema};
+use utoipa::openapi::{Components, License, ObjectBuilder, RefOr, Response as Told, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
 use super::answers::problems;
+use super::body::Params;
 use super::code::Code;
 use super::problem::{Problem, ProblemBody};
+use crate::core::Core;
 
 /// The security scheme's name in the description.
 const BEARER: &str = "bearer";
 
-/// The description as it is served.
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    let text = describe().to_json().expect("the description is always JSON");
-    Bytes::from(text)
-});
+/// The description as it is served where whoever comes is served.
+static OPEN: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(describe(Doors::Open).to_string()));
+/// The description as it is served where a token is asked for.
+static GUARDED: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(describe(Doors::Guarded).to_string()));
+
+/// Whether a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doors {
+    /// Whoever comes is served.
+    Open,
+    /// A token is asked for, except where an operation says otherwise.
+    Guarded,
+}
 
 /// How the pages of `/docs` are set up. No page asks another host to validate what it shows.
 static PAGES: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
@@ -33,7 +47,7 @@ static PAGES: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 });
 
 /// The routes' own description, with what concerns them all.
-pub(super) fn describe() -> OpenApi {
+pub(super) fn describe(doors: Doors) -> Value {
     let mut document = super::routes().into_openapi();
     document.info.title = "Muster".to_owned();
     document.info.description = Some(ABOUT.to_owned());
@@ -41,10 +55,12 @@ pub(super) fn describe() -> OpenApi {
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "A token that the coordinator issued. On loopback without tokens, none is asked for.",
+            "A token that the coordinator issued. On loopback it may be set up to ask for none.",
         ))
         .build();
-    document.security = Some(vec![SecurityRequirement::new(BEARER, [] as [&str; 0])]);
+    if doors == Doors::Guarded {
+        document.security = Some(vec![SecurityRequirement::new(BEARER, [] as [&str; 0])]);
+    }
     let components = document.components.get_or_insert_with(Components::new);
     components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     // Every operation refers to a problem by name.
@@ -52,7 +68,67 @@ pub(super) fn describe() -> OpenApi {
         vec![(ProblemBody::name().into_owned(), ProblemBody::schema())];
     ProblemBody::schemas(&mut schemas);
     components.schemas.extend(schemas);
+    for item in document.paths.paths.values_mut() {
+        if let Some(operation) = &mut item.get {
+            tell_of_tags(operation);
+        }
+        let operations =
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            for response in operation.responses.responses.values_mut() {
+                let RefOr::T(response) = response else { continue };
+                let id = header("The request, as the coordinator's log names it.");
+                response.headers.insert("X-Request-Id".to_owned(), id);
+            }
+        }
+    }
+    let mut document = serde_json::to_value(document).expect("the description is always JSON");
+    sharpen(&mut document);
     document
+}
+
+/// A GET of JSON has an `ETag`, and answers 304 to those who hold it.
+fn tell_of_tags(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    let Some(RefOr::T(found)) = responses.get_mut("200") else { return };
+    if !found.content.contains_key("application/json") {
+        return;
+    }
+    let tag = || ("ETag".to_owned(), header("A weak tag of the answer, for `If-None-Match`."));
+    found.headers.extend([tag()]);
+    let mut same = Told::new("The client holds the answer already: `If-None-Match` names it.");
+    same.headers.extend([tag()]);
+    responses.insert("304".to_owned(), RefOr::T(same));
+}
+
+fn header(about: &str) -> RefOr<Header> {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    RefOr::T(HeaderBuilder::new().schema(Some(text)).description(Some(about)).build())
+}
+
+/// Says what the macros cannot: integers without a sign, and that a strategy takes no other one's fields.
+fn sharpen(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(sharpen),
+        Value::Object(fields) => {
+            let is = |name: &str, text: &str| fields.get(name).is_some_and(|value| value == text);
+            let natural = fields.get("minimum").and_then(Value::as_u64).is_some();
+            if natural && is("format", "int32") {
+                fields.insert("format".to_owned(), "uint32".into());
+                fields.entry("maximum").or_insert(u32::MAX.into());
+            } else if natural && is("format", "int64") {
+                fields.insert("format".to_owned(), "uint64".into());
+            }
+            let strategy = fields
+                .get("properties")
+                .is_some_and(|properties| properties.get("server_learning_rate").is_some());
+            if strategy {
+                fields.insert("additionalProperties".to_owned(), false.into());
+            }
+            fields.values_mut().for_each(sharpen);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 const ABOUT: &str = "Coordinates learning across fleets of small devices.
@@ -65,6 +141,10 @@ says is nobody's business but the coordinator's.
 
 A POST with an `Idempotency-Key` is carried out once, however often it is sent within 24 hours.
 
+Every answer has an `X-Request-Id`: the request's own, of 1 to 64 visible ASCII characters, or one made here. JSON has a
+weak `ETag` and comes compressed where `Accept-Encoding` likes gzip or zstd; an artifact has a strong `ETag`, its SHA-256,
+takes ranges and is never compressed.
+
 Times are milliseconds since 1970 (`_at_ms`) or durations in milliseconds (`_ms`). Digests are SHA-256 in hexadecimal.";
 
 problems!(DocumentProblems = PLAIN);
@@ -76,9 +156,10 @@ problems!(DocumentProblems = PLAIN);
     get, path = "/openapi.json", tag = "about", operation_id = "openapi",
     responses((status = 200, description = "The document.", body = Object), DocumentProblems)
 )]
-pub(super) async fn document() -> Response {
+pub(super) async fn document(State(core): State<Arc<Core>>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, DOCUMENT.clone()).into_response()
+    let document = if core.access.is_on() { &GUARDED } else { &OPEN };
+    (json, Bytes::clone(document)).into_response()
 }
 
 /// The pages that show the description in a browser. They are for people: the description does not describe them.
@@ -86,7 +167,7 @@ pub(super) fn pages<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     OpenApiRouter::default()
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || page("index.html")))
-        .route("/docs/{*file}", get(async |Path(file): Path<String>| page(&file)))
+        .route("/docs/{*file}", get(async |Params(file): Params<String>| page(&file)))
 }
 
 fn page(file: &str) -> Result<Response, Problem> {

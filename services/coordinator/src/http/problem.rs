@@ -8,15 +8,16 @@ use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use federation::PlanProblem;
-use federation::limits::TOKENS_MAX;
+use federation::limits::{CHANNELS_MAX, TOKENS_MAX};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use super::code::Code;
 use super::code::Facts;
+use super::request_id;
 use crate::store::{
-    ModelExists, NotDirected, NotDone, NotStarted, StoreError, TooManyTokens, UnknownNode,
-    UnknownToken,
+    ModelExists, NotDirected, NotDone, NotImported, NotMoved, NotStarted, StoreError,
+    TooManyTokens, UnknownNode, UnknownToken,
 };
 
 /// An error as it is answered.
@@ -59,6 +60,10 @@ pub(super) struct ProblemBody {
     /// The fields that are wrong, where the problem is about fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// The request, as its answer's `X-Request-Id` and the coordinator's log name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    request_id: Option<String>,
 }
 
 /// Seconds after which an overloaded coordinator is worth another try.
@@ -95,6 +100,7 @@ impl ProblemBody {
             detail,
             code: text,
             errors,
+            request_id: request_id::current(),
         }
     }
 }
@@ -205,6 +211,68 @@ impl From<NotDirected> for Problem {
             NotDirected::UnknownRun => Self::new(Code::RunNotFound, "no run has this number"),
             NotDirected::RunOver(state) => {
                 Self::new(Code::RunOver, format!("the run is over: it is {state}"))
+            }
+        }
+    }
+}
+
+impl From<NotMoved> for Problem {
+    fn from(reason: NotMoved) -> Self {
+        match reason {
+            NotMoved::UnknownModel => Self::new(Code::ModelNotFound, "no model has this name"),
+            NotMoved::UnknownChannel => {
+                Self::new(Code::ChannelNotFound, "the model has no channel of this name")
+            }
+            NotMoved::UnknownVersion => {
+                Self::new(Code::VersionNotFound, "the model has no such version")
+            }
+            NotMoved::Pruned(version) => {
+                let detail = format!("the artifact of version {version} is not kept any more");
+                Self::new(Code::VersionPruned, detail)
+            }
+            NotMoved::Exists => Self::new(
+                Code::ChannelExists,
+                "the model has a channel of this name; PUT changes it",
+            ),
+            NotMoved::TooMany => {
+                let detail = format!("a model has at most {CHANNELS_MAX} channels");
+                Self::new(Code::TooManyChannels, detail)
+            }
+            NotMoved::Pinned => Self::new(
+                Code::ChannelPinned,
+                "the channel is pinned to its version; unpin it first",
+            ),
+            NotMoved::Bad(version) => {
+                let detail = format!(
+                    "the channel's guard turned version {version} back; to bring it all the same, say `force`: true"
+                );
+                Self::new(Code::VersionBad, detail)
+            }
+            NotMoved::Running(promotion) => {
+                let detail = format!(
+                    "promotion {promotion} is on its way; wait for it, roll it back, or say `force`: true"
+                );
+                Self::new(Code::PromotionRunning, detail)
+            }
+            NotMoved::NothingBehind => {
+                Self::new(Code::NothingToRollBack, "the channel had no version before this one")
+            }
+            NotMoved::NotAsked => {
+                let detail = "no promotion waits for approval, or another one than the one named";
+                Self::new(Code::ApprovalNotAsked, detail)
+            }
+        }
+    }
+}
+
+impl From<NotImported> for Problem {
+    fn from(reason: NotImported) -> Self {
+        match reason {
+            NotImported::UnknownModel => NotStarted::UnknownModel.into(),
+            NotImported::ModelBusy(run) => NotStarted::ModelBusy(run).into(),
+            NotImported::OtherModel => {
+                let detail = "the artifact's learner or layout is not the model's";
+                Self::new(Code::OtherModel, detail)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `/v1/runs`: runs and their rounds.
+//! `/v1/runs`: runs.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answers::{problems, words};
 use super::body::Params;
-use super::page::{Page, PageParams, PageQuery};
+use super::page::{Page, PageParams, PageQuery, invalid};
 use super::posted::{Asked, KeyParam, Nothing, Posted};
 use super::problem::{Code, FieldError, Problem};
 use crate::core::Core;
 use crate::plan::PlanBody;
-use crate::store::{Directive, NewRun, NotStarted, Reply, Round, Run, Totals};
+use crate::store::{Directive, NewRun, NotStarted, Reply, Run, RunState, WhichRuns};
 
 /// A run to make.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -75,7 +75,7 @@ pub(super) struct LiveBody {
     /// The attempt at it, from 1.
     attempt: u32,
     /// Where it stands.
-    #[schema(schema_with = round_states)]
+    #[schema(schema_with = super::rounds::states)]
     state: &'static str,
     /// Updates counted so far.
     updates: u32,
@@ -89,57 +89,6 @@ pub(super) struct LiveBody {
     served_ms: u64,
     /// Milliseconds of serving until its deadline.
     deadline_ms: u64,
-}
-
-/// A round's record.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Round)]
-pub(super) struct RoundBody {
-    /// Its number, from 1.
-    #[schema(minimum = 1)]
-    number: u32,
-    /// The attempt at it, from 1.
-    attempt: u32,
-    /// Where it stands.
-    #[schema(schema_with = round_states)]
-    state: &'static str,
-    /// Why it was abandoned; null unless it was.
-    #[schema(required)]
-    reason: Option<String>,
-    /// The version its nodes learn from.
-    base_version: u32,
-    /// The version it made; null unless it was published.
-    #[schema(required)]
-    version: Option<u32>,
-    /// Nodes drawn.
-    cohort: u32,
-    /// Updates counted in it.
-    updates: u32,
-    /// Updates wanted.
-    goal: u32,
-    /// Fewest updates with which the deadline still publishes.
-    quorum: u32,
-    /// Milliseconds of serving since it opened.
-    served_ms: u64,
-    /// Milliseconds of serving until its deadline.
-    deadline_ms: u64,
-    /// Whether the deadline ended it.
-    at_deadline: bool,
-    /// Samples learnt from, over all updates.
-    samples: u64,
-    /// Of those, samples answered correctly while learning.
-    correct: u64,
-    /// Synaptic operations of the chips, over all updates.
-    synaptic_ops: u64,
-    /// Bytes that nodes sent.
-    bytes_up: u64,
-    /// Bytes that nodes fetched.
-    bytes_down: u64,
-    /// When it opened.
-    opened_at_ms: u64,
-    /// When it ended; null while it is open.
-    #[schema(required)]
-    closed_at_ms: Option<u64>,
 }
 
 /// A run's place.
@@ -156,14 +105,22 @@ fn run_states() -> Schema {
     words(&states, "Where it stands. The last three are ends.")
 }
 
-fn round_states() -> Schema {
-    words(&["open", "closing", "published", "abandoned"], "Where it stands. The last two are ends.")
+/// Which runs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RunsFilter {
+    /// Only those that move this model.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", example = "cues")]
+    model: Option<String>,
+    /// Only those that stand like this.
+    #[param(schema_with = run_states)]
+    state: Option<String>,
 }
 
 problems!(CreateProblems = POST + [ModelNotFound, ModelBusy, InvalidPlan]);
 problems!(ListProblems = LIST);
 problems!(ShowProblems = READ + [NotFound, RunNotFound]);
-problems!(RoundsProblems = LIST + [NotFound, RunNotFound]);
 problems!(DirectProblems = POST + [NotFound, RunNotFound, RunOver]);
 
 /// Starts a run
@@ -201,14 +158,25 @@ pub(super) async fn create(
 ///
 /// In the order of their numbers.
 #[utoipa::path(
-    get, path = "/v1/runs", tag = "runs", operation_id = "list_runs", params(PageParams),
+    get, path = "/v1/runs", tag = "runs", operation_id = "list_runs",
+    params(PageParams, RunsFilter),
     responses((status = 200, description = "A page of runs.", body = Page<RunBody>), ListProblems)
 )]
 pub(super) async fn list(
     State(core): State<Arc<Core>>,
-    query: PageQuery,
+    query: PageQuery<RunsFilter>,
 ) -> Result<Json<Page<RunBody>>, Problem> {
-    let runs = core.store.runs(query.after()?.unwrap_or_default(), query.read()).await?;
+    let RunsFilter { model, state } = &query.filter;
+    let parse = |state: &String| {
+        state.parse::<RunState>().map_err(|got| invalid(format!("state: no run is `{got}`")))
+    };
+    let state = state.as_ref().map(parse).transpose()?;
+    let parse = |model: &String| {
+        model.parse::<ModelName>().map_err(|error| invalid(format!("model: {error}")))
+    };
+    let model = model.as_ref().map(parse).transpose()?;
+    let after = query.after()?.unwrap_or_default();
+    let runs = core.store.runs(WhichRuns { model, state }, after, query.read()).await?;
     Ok(Json(query.page(runs, |run| run.id.to_string(), show_run)))
 }
 
@@ -287,33 +255,14 @@ async fn direct(
     Ok(answer)
 }
 
-/// Lists a run's rounds
-///
-/// All attempts, in the order in which they were opened.
-#[utoipa::path(
-    get, path = "/v1/runs/{id}/rounds", tag = "runs", operation_id = "list_rounds",
-    params(RunPath, PageParams),
-    responses((status = 200, description = "A page of rounds.", body = Page<RoundBody>), RoundsProblems)
-)]
-pub(super) async fn rounds(
-    State(core): State<Arc<Core>>,
-    Params(RunPath { id }): Params<RunPath>,
-    query: PageQuery,
-) -> Result<Json<Page<RoundBody>>, Problem> {
-    let run = find(&core, &id).await?;
-    let rounds =
-        core.store.rounds(run.id, query.after()?.unwrap_or_default(), query.read()).await?;
-    let rounds = rounds.ok_or_else(no_run)?;
-    let show = |round| show_round(&run.plan, round);
-    Ok(Json(query.page(rounds, |round| round.key.cursor().to_string(), show)))
-}
-
-async fn find(core: &Core, id: &str) -> Result<Run, Problem> {
+/// The run at a place.
+pub(super) async fn find(core: &Core, id: &str) -> Result<Run, Problem> {
     let id = RunId(id.parse().map_err(|_| no_run())?);
     core.store.run(id).await?.ok_or_else(no_run)
 }
 
-fn no_run() -> Problem {
+/// There is no such run.
+pub(super) fn no_run() -> Problem {
     Problem::new(Code::RunNotFound, "no run has this number")
 }
 
@@ -343,31 +292,5 @@ fn show_run(run: Run) -> RunBody {
         latest_version: run.latest_version.0,
         created_at_ms: run.created_ms,
         ended_at_ms: run.ended_ms,
-    }
-}
-
-fn show_round(plan: &Plan, round: Round) -> RoundBody {
-    let Totals { updates, samples, correct, synaptic_ops, bytes_up, bytes_down } = round.totals;
-    RoundBody {
-        number: round.round.number,
-        attempt: round.round.attempt,
-        state: round.state.as_str(),
-        reason: round.reason,
-        base_version: round.base_version.0,
-        version: round.version.map(|version| version.0),
-        cohort: round.cohort,
-        updates,
-        goal: plan.cohort.goal,
-        quorum: plan.cohort.quorum,
-        served_ms: round.served_ms,
-        deadline_ms: plan.cohort.deadline_ms,
-        at_deadline: round.at_deadline,
-        samples,
-        correct,
-        synaptic_ops,
-        bytes_up,
-        bytes_down,
-        opened_at_ms: round.opened_ms,
-        closed_at_ms: round.closed_ms,
     }
 }

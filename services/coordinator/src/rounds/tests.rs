@@ -9,7 +9,7 @@ use federation::round::RoundState;
 use federation::{RefusalCode, Selector, Settled};
 
 use crate::orders::Order;
-use crate::store::RunState;
+use crate::store::{RunState, WhichRounds};
 use crate::testing::{WEIGHTS, World, artifact, fleet, plan, reproducible, update};
 
 #[tokio::test]
@@ -112,7 +112,8 @@ async fn the_deadline_publishes_with_the_quorum_and_the_run_no_longer_repeats() 
     assert_eq!(world.versions("m").await.len(), 1);
     world.serve(1).await;
     assert_eq!(world.versions("m").await.len(), 2);
-    let rounds = world.core.store.rounds(run.id, 0, 10).await.unwrap().unwrap();
+    let rounds =
+        world.core.store.rounds(run.id, WhichRounds::default(), 0, 10).await.unwrap().unwrap();
     assert!(rounds[0].at_deadline && rounds[0].state == RoundState::Published);
     let run = world.find_run(&run).await;
     assert!(!run.reproducible && run.state == RunState::Running);
@@ -144,7 +145,8 @@ async fn without_the_quorum_a_round_is_abandoned_retried_and_at_last_the_run_fai
     let run = world.find_run(&run).await;
     assert_eq!((run.state, run.reason.as_deref()), (RunState::Failed, Some("quorum_not_reached")));
     assert_eq!(world.versions("m").await.len(), 1, "an abandoned update is in no version");
-    let rounds = world.core.store.rounds(run.id, 0, 10).await.unwrap().unwrap();
+    let rounds =
+        world.core.store.rounds(run.id, WhichRounds::default(), 0, 10).await.unwrap().unwrap();
     let seen: Vec<_> = rounds.iter().map(|round| (round.round.attempt, round.state)).collect();
     assert_eq!(seen, [(1, RoundState::Abandoned), (2, RoundState::Abandoned)]);
     assert_eq!(rounds[0].totals.updates, 1);

@@ -31,6 +31,8 @@ pub(super) const ENROLMENT_TOKEN: &str = "enrolment_token";
 pub(crate) const ROUND_OPENED: &str = "round.opened";
 /// A model was made, with its first version. See [`version_published`].
 pub(crate) const MODEL_CREATED: &str = "model.created";
+/// A version was brought by somebody. See [`version_published`].
+pub(crate) const VERSION_IMPORTED: &str = "version.imported";
 /// A version was published.
 pub(crate) const VERSION_PUBLISHED: &str = "version.published";
 
@@ -64,6 +66,16 @@ pub(super) async fn version_published(
     now: Timestamp,
 ) -> Result<(), Fault> {
     version(tx, COORDINATOR, VERSION_PUBLISHED, model, number, now).await
+}
+
+/// A version was brought by somebody: it is in its table.
+pub(super) async fn version_imported(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    number: VersionNumber,
+    by: &By,
+) -> Result<(), Fault> {
+    version(tx, &by.actor, VERSION_IMPORTED, model, number, by.at).await
 }
 
 /// A round was opened with this cohort.
@@ -215,6 +227,34 @@ pub(super) async fn entries_after(
 }
 
 impl Store {
+    /// Up to `limit` entries after the one at `after`, in order, and the log's head. Of these actions and this subject
+    /// alone, where they are not empty; `round` stands for `round.opened` and all other actions that begin so.
+    pub(crate) async fn audit_entries(
+        &self,
+        action: String,
+        subject: String,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<Entry>, Head), StoreError> {
+        self.read("audit_entries", async move |tx: &mut SqliteConnection| {
+            let rows: Vec<EntryRow> = sqlx::query_as(
+                "SELECT * FROM audit WHERE seq > ?1
+                     AND (?2 = '' OR action = ?2 OR substr(action, 1, length(?2) + 1) = ?2 || '.')
+                     AND (?3 = '' OR subject = ?3)
+                 ORDER BY seq LIMIT ?4",
+            )
+            .bind(sql(after))
+            .bind(action)
+            .bind(subject)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?;
+            let entries = rows.into_iter().map(Entry::try_from).collect::<Result<_, _>>()?;
+            Ok((entries, head(tx).await?))
+        })
+        .await
+    }
+
     /// Drops the details of the entries before the first one that was written at `before` or later, and says how many. The
     /// events of that time go too.
     pub(crate) async fn prune_audit(

@@ -67,7 +67,7 @@ impl Store {
                 match directive {
                     Directive::Pause => set_paused(tx, id, true, by).await?,
                     Directive::Resume => set_paused(tx, id, false, by).await?,
-                    Directive::Cancel => cancel(tx, id, by).await?,
+                    Directive::Cancel => cancel(tx, id, None, by).await?,
                 }
             } else if (directive, state) != (Directive::Cancel, RunState::Cancelled) {
                 return Ok(Err(NotDirected::RunOver(state)));
@@ -98,14 +98,20 @@ async fn set_paused(
     Ok(())
 }
 
-/// Ends a run and its open round. The round's contributions stay; that it was abandoned is what became of them.
-async fn cancel(tx: &mut SqliteConnection, id: RunId, by: &By) -> Result<(), Fault> {
+/// Ends a run and its open round, for `reason` if there is more to say than that somebody wanted it. The round's
+/// contributions stay; that it was abandoned is what became of them.
+pub(super) async fn cancel(
+    tx: &mut SqliteConnection,
+    id: RunId,
+    reason: Option<&str>,
+    by: &By,
+) -> Result<(), Fault> {
     let live = live_round(tx, sql(id.0)).await?;
     sqlx::query(
         "UPDATE rounds SET state = ?, reason = ?, closed_ms = ? WHERE run_id = ? AND closed_ms IS NULL",
     )
     .bind(RoundState::Abandoned.as_str())
-    .bind(CANCELLED)
+    .bind(reason.unwrap_or(CANCELLED))
     .bind(sql(by.at.0))
     .bind(sql(id.0))
     .execute(&mut *tx)
@@ -114,8 +120,9 @@ async fn cancel(tx: &mut SqliteConnection, id: RunId, by: &By) -> Result<(), Fau
         vectors::forget(tx, round.key).await?;
         audit::round_abandoned(tx, round.round, by.at).await?;
     }
-    sqlx::query("UPDATE runs SET state = ?, ended_ms = ? WHERE id = ?")
+    sqlx::query("UPDATE runs SET state = ?, reason = ?, ended_ms = ? WHERE id = ?")
         .bind(RunState::Cancelled.as_str())
+        .bind(reason)
         .bind(sql(by.at.0))
         .bind(sql(id.0))
         .execute(&mut *tx)

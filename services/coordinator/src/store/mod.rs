@@ -5,6 +5,8 @@
 //! This file is the door; one file per group of tables stands behind it.
 
 mod audit;
+mod channels;
+mod contributions;
 mod copy;
 mod deed;
 mod enrolment;
@@ -12,12 +14,15 @@ mod error;
 mod evaluations;
 mod events;
 mod groups;
+mod imports;
 mod ledger;
 mod lifecycle;
 mod lineage;
 mod models;
+mod moves;
 mod nodes;
 mod progress;
+mod promotions;
 mod retention;
 mod rounds;
 mod row;
@@ -45,26 +50,32 @@ use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
 
-pub(crate) use self::audit::{MODEL_CREATED, ROUND_OPENED, VERSION_PUBLISHED, of_cohort, subject};
+pub(crate) use self::audit::{
+    MODEL_CREATED, ROUND_OPENED, VERSION_IMPORTED, VERSION_PUBLISHED, of_cohort, subject,
+};
+pub(crate) use self::channels::{Channel, Promotion, Setup, Standing};
+pub(crate) use self::contributions::Contribution;
+#[cfg(test)]
+pub(crate) use self::contributions::ContributionKey;
 pub use self::copy::Contents;
 pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
 pub(crate) use self::enrolment::{EnrolmentToken, Entry, NewEnrolmentToken};
 pub(crate) use self::error::{Fault, StoreError};
-pub(crate) use self::evaluations::Accuracy;
+pub(crate) use self::evaluations::{Accuracy, NodeEvaluation};
 pub(crate) use self::events::{Event, Kept};
 pub(crate) use self::groups::{Counting, Offer, Tally};
+pub(crate) use self::imports::{Imported, NotImported};
 pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
 pub(crate) use self::lifecycle::{Directive, NotDirected};
 pub(crate) use self::lineage::{Lineage, MadeBy};
 pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
 pub(crate) use self::nodes::{Node, Turns, UnknownNode};
 pub(crate) use self::progress::{Live, LiveRound};
+pub(crate) use self::promotions::{Move, NewChannel, NotMoved};
 pub(crate) use self::retention::{Dropped, Spared};
-pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals};
-#[cfg(test)]
-pub(crate) use self::runs::RunState;
-pub(crate) use self::runs::{NewRun, NotStarted, Run};
+pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals, WhichRounds};
+pub(crate) use self::runs::{NewRun, NotStarted, Run, RunState, WhichRuns};
 pub(crate) use self::schema::OpenError;
 pub(crate) use self::settle::{Aggregate, Aggregated, Settled};
 pub(crate) use self::sql::Sql;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use federation::{Artifact, Digest, ModelName, RunId, VersionNumber};
+use federation::{Artifact, ChannelName, Digest, ModelName, RunId, VersionNumber};
 use sqlx::SqliteConnection;
 
+use super::channels::channel_named;
 use super::deed::{By, Deed, NotDone, Reply};
 use super::error::{Corrupt, Fault};
 use super::evaluations::{Accuracy, accuracy};
@@ -71,12 +72,14 @@ pub(crate) struct Version {
 }
 
 /// Which version of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     /// The one with this number.
     Number(u32),
     /// The newest.
     Latest,
+    /// The one that this channel's nodes hold.
+    Channel(ChannelName),
 }
 
 #[derive(sqlx::FromRow)]
@@ -176,10 +179,12 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` versions of a model after number `after`, ascending; `None` for an unknown model.
+    /// Up to `limit` versions of a model after number `after`, ascending, all or those that `run` made; `None` for an
+    /// unknown model.
     pub(crate) async fn versions(
         &self,
         model: ModelName,
+        run: Option<RunId>,
         after: u32,
         limit: u32,
     ) -> Result<Option<Vec<Version>>, StoreError> {
@@ -187,7 +192,7 @@ impl Store {
             if model_named(tx, &model).await?.is_none() {
                 return Ok(None);
             }
-            Ok(Some(versions_after(tx, &model, after, limit).await?))
+            Ok(Some(these_versions(tx, &model, run, after, limit).await?))
         })
         .await
     }
@@ -199,13 +204,7 @@ impl Store {
         which: Which,
     ) -> Result<Option<Version>, StoreError> {
         self.read("version", async move |tx: &mut SqliteConnection| {
-            let number = match which {
-                Which::Number(number) => number,
-                Which::Latest => match model_named(tx, &model).await? {
-                    Some(model) => model.latest.0,
-                    None => return Ok(None),
-                },
-            };
+            let Some(number) = number_of(tx, &model, which).await? else { return Ok(None) };
             let Some(before) = number.checked_sub(1) else { return Ok(None) };
             let found = versions_after(tx, &model, before, 1).await?;
             Ok(found.into_iter().find(|version| version.number.0 == number))
@@ -228,6 +227,21 @@ impl Store {
         cache.push_front((digest, bytes.clone()));
         Ok(Some(bytes))
     }
+}
+
+/// The number that a version must have, if there is one.
+pub(super) async fn number_of(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    which: Which,
+) -> Result<Option<u32>, Fault> {
+    Ok(match which {
+        Which::Number(number) => Some(number),
+        Which::Latest => model_named(tx, model).await?.map(|model| model.latest.0),
+        Which::Channel(name) => {
+            channel_named(tx, model, &name).await?.map(|channel| channel.good.version.0)
+        }
+    })
 }
 
 /// The model of this name.
@@ -295,9 +309,20 @@ async fn models_from(
     Ok(rows.into_iter().map(Model::try_from).collect::<Result<_, _>>()?)
 }
 
-async fn versions_after(
+/// Up to `limit` versions of a model after number `after`, ascending.
+pub(super) async fn versions_after(
     tx: &mut SqliteConnection,
     model: &ModelName,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<Version>, Fault> {
+    these_versions(tx, model, None, after, limit).await
+}
+
+async fn these_versions(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+    run: Option<RunId>,
     after: u32,
     limit: u32,
 ) -> Result<Vec<Version>, Fault> {
@@ -310,10 +335,12 @@ async fn versions_after(
          FROM versions v
          LEFT JOIN versions p ON p.model = v.model AND p.number = v.parent
          LEFT JOIN rounds r ON r.id = v.round_id
-         WHERE v.model = ? AND v.number > ? ORDER BY v.number LIMIT ?",
+         WHERE v.model = ?1 AND v.number > ?2 AND (?3 IS NULL OR r.run_id = ?3)
+         ORDER BY v.number LIMIT ?4",
     )
     .bind(model.as_str())
     .bind(after)
+    .bind(run.map(|run| sql(run.0)))
     .bind(limit)
     .fetch_all(&mut *tx)
     .await?;

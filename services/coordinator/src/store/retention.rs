@@ -86,7 +86,8 @@ impl Store {
     }
 
     /// Drops artifacts that nobody needs any more, and says how many: never that of a model's newest version, nor one
-    /// that a run began from or an open round starts from, nor one that two versions share.
+    /// that a run began from or an open round starts from, nor one that a channel has or would return to, nor one that two
+    /// versions share.
     pub(crate) async fn drop_artifacts(
         &self,
         spared: Spared,
@@ -102,6 +103,10 @@ impl Store {
                      AND NOT EXISTS (SELECT 1 FROM rounds r JOIN runs ON runs.id = r.run_id
                          WHERE runs.model = v.model AND r.base_version = v.number AND r.closed_ms IS NULL)
                      AND (SELECT count(*) FROM versions WHERE digest = v.digest) = 1
+                     AND NOT EXISTS (SELECT 1 FROM promotions p JOIN promotions n
+                         ON n.model = p.model AND n.channel = p.channel AND n.number =
+                             (SELECT max(number) FROM promotions WHERE model = p.model AND channel = p.channel)
+                         WHERE p.model = v.model AND p.version = v.number AND p.number IN (n.number, n.fallback))
                  ORDER BY v.model, v.number LIMIT ?3",
             )
             .bind(spared.newest.max(1))

@@ -71,6 +71,15 @@ pub(crate) struct Round {
     pub(crate) closed_ms: Option<u64>,
 }
 
+/// Which rounds of a run; the default is all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WhichRounds {
+    /// The attempts at this one.
+    pub(crate) number: Option<u32>,
+    /// Those that stand like this.
+    pub(crate) state: Option<RoundState>,
+}
+
 /// A round to open.
 #[derive(Clone, Debug)]
 pub(crate) struct Opening {
@@ -211,10 +220,11 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` rounds of a run after the cursor `after`, as they were opened; `None` for an unknown run.
+    /// Up to `limit` of these rounds of a run after the cursor `after`, as they were opened; `None` for an unknown run.
     pub(crate) async fn rounds(
         &self,
         run: RunId,
+        which: WhichRounds,
         after: u64,
         limit: u32,
     ) -> Result<Option<Vec<Round>>, StoreError> {
@@ -227,10 +237,14 @@ impl Store {
                 return Ok(None);
             }
             let rows: Vec<RoundRow> = sqlx::query_as(
-                "SELECT * FROM rounds WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?",
+                "SELECT * FROM rounds WHERE run_id = ? AND id > ?
+                     AND number = coalesce(?, number) AND state = coalesce(?, state)
+                 ORDER BY id LIMIT ?",
             )
             .bind(sql(run.0))
             .bind(sql(after))
+            .bind(which.number)
+            .bind(which.state.map(RoundState::as_str))
             .bind(limit)
             .fetch_all(tx)
             .await?;

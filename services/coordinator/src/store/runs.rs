@@ -92,6 +92,15 @@ pub(crate) struct Run {
     pub(crate) ended_ms: Option<u64>,
 }
 
+/// Which runs; the default is all of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WhichRuns {
+    /// Those that move this model.
+    pub(crate) model: Option<ModelName>,
+    /// Those that stand like this.
+    pub(crate) state: Option<RunState>,
+}
+
 /// A run to make.
 #[derive(Clone, Debug)]
 pub(crate) struct NewRun {
@@ -175,14 +184,21 @@ impl Store {
     /// One run.
     pub(crate) async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         let Some(before) = id.0.checked_sub(1) else { return Ok(None) };
-        let found = self.runs(before, 1).await?;
+        let found = self.runs(WhichRuns::default(), before, 1).await?;
         Ok(found.into_iter().find(|run| run.id == id))
     }
 
-    /// Up to `limit` runs after number `after`, ascending.
-    pub(crate) async fn runs(&self, after: u64, limit: u32) -> Result<Vec<Run>, StoreError> {
-        self.read("runs", async move |tx: &mut SqliteConnection| runs_after(tx, after, limit).await)
-            .await
+    /// Up to `limit` of these runs after number `after`, ascending.
+    pub(crate) async fn runs(
+        &self,
+        which: WhichRuns,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Run>, StoreError> {
+        self.read("runs", async move |tx: &mut SqliteConnection| {
+            these_runs(tx, &which, after, limit).await
+        })
+        .await
     }
 }
 
@@ -204,14 +220,27 @@ pub(super) async fn runs_after(
     after: u64,
     limit: u32,
 ) -> Result<Vec<Run>, Fault> {
+    these_runs(tx, &WhichRuns::default(), after, limit).await
+}
+
+async fn these_runs(
+    tx: &mut SqliteConnection,
+    which: &WhichRuns,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Run>, Fault> {
     let rows: Vec<RunRow> = sqlx::query_as(
         "SELECT id, model, plan, state, paused, reason, reproducible, base_version,
              coalesce((SELECT max(version) FROM rounds WHERE run_id = runs.id), base_version) AS latest_version,
              (SELECT count(*) FROM rounds WHERE run_id = runs.id AND version IS NOT NULL) AS rounds_published,
              created_ms, ended_ms
-         FROM runs WHERE id > ? ORDER BY id LIMIT ?",
+         FROM runs WHERE id > ?1 AND (?2 IS NULL OR model = ?2)
+             AND (?3 IS NULL OR ?3 = iif(paused AND ended_ms IS NULL, 'paused', state))
+         ORDER BY id LIMIT ?4",
     )
     .bind(sql(after))
+    .bind(which.model.as_ref().map(ModelName::as_str))
+    .bind(which.state.map(RunState::as_str))
     .bind(limit)
     .fetch_all(&mut *tx)
     .await?;

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Created, Entry, Fault, ModelExists, NewRun, NotStarted, Offer, OpenError, RunState, Sql, Store,
-    StoreError, Which,
+    StoreError, Which, WhichRounds, WhichRuns,
 };
 use crate::commit::Uncounted;
 use crate::testing::{World, artifact, done, enrolment, fleet, plan, update};
@@ -70,20 +70,20 @@ async fn a_reopened_file_holds_everything() {
         correct: 7,
     };
     world.core.record(evaluation).await.unwrap().unwrap();
-    let before = world.core.store.runs(0, 10).await.unwrap();
+    let before = world.core.store.runs(WhichRuns::default(), 0, 10).await.unwrap();
     let versions = world.versions("m").await;
     let accuracy = versions[0].accuracy.unwrap();
     assert_eq!((accuracy.nodes, accuracy.samples, accuracy.correct), (1, 9, 7));
 
     let world = world.reopened(0, 0).await;
     let store = &world.core.store;
-    assert_eq!(store.runs(0, 10).await.unwrap(), before);
+    assert_eq!(store.runs(WhichRuns::default(), 0, 10).await.unwrap(), before);
     assert_eq!(world.versions("m").await, versions);
     assert_eq!(store.nodes(String::new(), 10).await.unwrap().len(), 2);
     assert_eq!(store.node(nodes[1].clone()).await.unwrap().unwrap().id, nodes[1]);
     assert_eq!(world.push(&candidate, &payload).await.unwrap(), receipt);
     assert_eq!(store.settled(receipt.round, nodes[0].clone()).await.unwrap(), Fate::Open);
-    let rounds = store.rounds(run.id, 0, 10).await.unwrap().unwrap();
+    let rounds = store.rounds(run.id, WhichRounds::default(), 0, 10).await.unwrap().unwrap();
     assert_eq!((rounds.len(), rounds[0].totals.updates), (1, 1));
     assert!(store.is_counted(rounds[0].key, nodes[0].clone()).await.unwrap());
     assert!(!store.is_counted(rounds[0].key, nodes[1].clone()).await.unwrap());
@@ -118,10 +118,14 @@ async fn models_are_made_once() {
         (Which::Number(2), false),
         (Which::Number(0), false),
     ] {
-        assert_eq!(store.version(name("m"), which).await.unwrap().is_some(), found, "{which:?}");
+        assert_eq!(
+            store.version(name("m"), which.clone()).await.unwrap().is_some(),
+            found,
+            "{which:?}"
+        );
     }
     assert_eq!(store.version(name("n"), Which::Latest).await.unwrap(), None);
-    assert_eq!(store.versions(name("n"), 0, 10).await.unwrap(), None);
+    assert_eq!(store.versions(name("n"), None, 0, 10).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -138,9 +142,9 @@ async fn a_model_has_one_run_at_a_time() {
     assert_eq!(store.run(run.id).await.unwrap(), Some(run.clone()));
     for unknown in [0, 2, u64::MAX] {
         assert_eq!(store.run(RunId(unknown)).await.unwrap(), None);
-        assert_eq!(store.rounds(RunId(unknown), 0, 1).await.unwrap(), None);
+        assert_eq!(store.rounds(RunId(unknown), WhichRounds::default(), 0, 1).await.unwrap(), None);
     }
-    assert_eq!(store.runs(1, 10).await.unwrap(), []);
+    assert_eq!(store.runs(WhichRuns::default(), 1, 10).await.unwrap(), []);
     assert_eq!(run.plan, plan(1, 1));
 }
 

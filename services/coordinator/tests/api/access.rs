@@ -117,8 +117,8 @@ impl Guarded {
 #[derive(Clone)]
 pub(crate) struct Device {
     pub(crate) id: NodeId,
-    key: SigningKey,
-    secret: Secret,
+    pub(crate) key: SigningKey,
+    pub(crate) secret: Secret,
 }
 
 impl Device {

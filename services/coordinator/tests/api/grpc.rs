@@ -90,9 +90,11 @@ async fn every_call_may_be_repeated_after_a_lost_reply() {
             wait_ms: 50,
             awaiting: Some(orders[0].round),
             status: None,
+            follows: false,
+            holding: None,
         };
         let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
-        let (_, awaited): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
+        let (_, awaited, _): (Reply<Order>, _, _) = response.into_inner().try_into().unwrap();
         if awaited != Some(Settled::Open) {
             break awaited;
         }
@@ -170,9 +172,16 @@ async fn a_node_is_drawn_when_it_reports_what_the_run_asks() {
     });
     site.make_run("m", plan).await;
     let mut ask = async |node: &NodeId, status: Option<NodeStatus>, wait_ms| {
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status };
+        let request = WaitOrder {
+            node: node.clone(),
+            wait_ms,
+            awaiting: None,
+            status,
+            follows: false,
+            holding: None,
+        };
         let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
-        let (reply, _): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
+        let (reply, _, _): (Reply<Order>, _, _) = response.into_inner().try_into().unwrap();
         reply.unwrap()
     };
     let good = NodeStatus {
@@ -206,6 +215,8 @@ async fn a_node_is_drawn_when_it_reports_what_the_run_asks() {
         wait_ms: 0,
         awaiting: None,
         status: Some(status),
+        follows: false,
+        holding: None,
     };
     let error = site.fleet.wait_order(request).await.unwrap_err();
     is_error(error, Code::InvalidArgument, "malformed");
@@ -248,9 +259,16 @@ async fn other_refusals() {
     assert_eq!(fetch(&mut site, &stranger, orders[0].base).await.unwrap_err(), "unknown_node");
     assert_eq!(fetch(&mut site, &nodes[0], Digest::of(b"x")).await.unwrap_err(), "unknown_version");
 
-    let request = WaitOrder { node: stranger, wait_ms: 0, awaiting: None, status: None };
+    let request = WaitOrder {
+        node: stranger,
+        wait_ms: 0,
+        awaiting: None,
+        status: None,
+        follows: false,
+        holding: None,
+    };
     let response = site.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
-    let (reply, awaited): (Reply<Order>, _) = response.into_inner().try_into().unwrap();
+    let (reply, awaited, _): (Reply<Order>, _, _) = response.into_inner().try_into().unwrap();
     assert_eq!((reply.unwrap_err().code.as_str(), awaited), ("unknown_node", None));
 
     let mut thief = enrolment("a");
@@ -305,6 +323,8 @@ async fn malformed_messages_are_errors_with_a_code() {
         wait_ms: 60_001,
         awaiting: None,
         status: None,
+        follows: false,
+        holding: None,
     };
     is_error(site.fleet.wait_order(wait).await.unwrap_err(), Code::InvalidArgument, "malformed");
     let fetch = v1::FetchVersionRequest { node_id: "A".to_owned(), digest: Bytes::new() };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use coordinator::{Config, Coordinator, StartError, SystemClock};
-use federation::{Candidate, Settled};
+use federation::{Candidate, Hold, Settled};
 use proto::convert::{Order, Reply, WaitOrder};
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
@@ -62,11 +62,18 @@ async fn shutdown_answers_those_who_wait_at_once() {
     let mut site = Site::start().await;
     let node = site.enrol("a").await;
     let wait = |wait_ms| {
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status: None };
+        let request = WaitOrder {
+            node: node.clone(),
+            wait_ms,
+            awaiting: None,
+            status: None,
+            follows: false,
+            holding: None,
+        };
         let mut fleet = site.fleet.clone();
         async move {
             let response = fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
-            let (reply, _): (Reply<Order>, Option<Settled>) =
+            let (reply, _, _): (Reply<Order>, Option<Settled>, Option<Hold>) =
                 response.into_inner().try_into().unwrap();
             reply.unwrap()
         }

@@ -4,9 +4,14 @@
 
 mod access;
 mod attacks_access;
+mod attacks_doors;
+mod channels;
 mod events;
 mod grpc;
+mod http;
 mod idempotency;
 mod lifecycle;
+mod lists;
 mod rest;
 mod support;
+mod tls;

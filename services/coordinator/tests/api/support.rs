@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use coordinator::{Config, Coordinator, Running, SystemClock};
 use federation::limits::CHUNK_BYTES;
 use federation::{
-    Artifact, Candidate, Clock, Digest, Enrolment, Layout, Metrics, NodeId, Tensor, TrainOrder,
+    Artifact, Candidate, Clock, Digest, Enrolment, Evaluation, Layout, Metrics, NodeId, Tensor,
+    TrainOrder,
 };
 use proto::convert::{Order, RefusalText, Reply, UpdatePart, WaitOrder};
 use proto::v1;
@@ -86,9 +87,16 @@ impl Site {
     }
 
     pub(crate) async fn wait(&mut self, node: &NodeId, wait_ms: u32) -> Order {
-        let request = WaitOrder { node: node.clone(), wait_ms, awaiting: None, status: None };
+        let request = WaitOrder {
+            node: node.clone(),
+            wait_ms,
+            awaiting: None,
+            status: None,
+            follows: false,
+            holding: None,
+        };
         let response = self.fleet.wait_order(v1::WaitOrderRequest::from(request)).await.unwrap();
-        let (reply, _) = response.into_inner().try_into().unwrap();
+        let (reply, _, _) = response.into_inner().try_into().unwrap();
         let reply: Reply<Order> = reply;
         reply.unwrap()
     }
@@ -99,6 +107,22 @@ impl Site {
             Order::Train(order) => order,
             Order::Idle(idle) => panic!("{node} has no order: {idle:?}"),
         }
+    }
+
+    /// Reports how a version does on samples that a node holds out.
+    pub(crate) async fn evaluate(
+        &mut self,
+        node: &NodeId,
+        model: &str,
+        digest: &str,
+        samples: u32,
+        correct: u32,
+    ) {
+        let (model, version) = (model.parse().unwrap(), digest.parse().unwrap());
+        let evaluation = Evaluation { node: node.clone(), model, version, samples, correct };
+        let report = v1::ReportEvaluationRequest::from(evaluation);
+        let response = self.fleet.report_evaluation(report).await.unwrap().into_inner();
+        Reply::<()>::try_from(response).unwrap().unwrap();
     }
 
     /// Pushes these messages as they are.

@@ -12,19 +12,21 @@ const PAGE_ITEMS: u32 = 100;
 #[derive(Debug)]
 struct Tail {
     path: String,
+    filters: Vec<(&'static str, Option<String>)>,
     cursor: Option<String>,
     full: Vec<Value>,
     last: Vec<Value>,
 }
 
 impl Tail {
-    fn new(path: String) -> Self {
-        Self { path, cursor: None, full: Vec::new(), last: Vec::new() }
+    fn new(path: String, filters: Vec<(&'static str, Option<String>)>) -> Self {
+        Self { path, filters, cursor: None, full: Vec::new(), last: Vec::new() }
     }
 
     async fn look(&mut self, client: &Client) -> Result<(), Failure> {
         loop {
-            let mut page = client.page(&self.path, &[], self.cursor.as_deref(), PAGE_ITEMS).await?;
+            let mut page =
+                client.page(&self.path, &self.filters, self.cursor.as_deref(), PAGE_ITEMS).await?;
             let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
             match page["next_cursor"].as_str() {
                 Some(next) => {
@@ -62,6 +64,9 @@ pub(super) struct Seen {
     /// The run.
     pub(super) run: Value,
     rounds: Tail,
+    /// The version that the run began with.
+    base: Value,
+    /// Those that it made.
     versions: Tail,
     /// Looks in vain since the last answer.
     pub(super) in_vain: u32,
@@ -71,20 +76,21 @@ impl Seen {
     /// A first look.
     pub(super) async fn first(client: &Client, id: u64) -> Result<Self, Failure> {
         let run = super::fetch(client, id).await?;
-        let model = run["model"].as_str().unwrap_or_default();
-        let versions = Tail::new(format!("/v1/models/{model}/versions"));
-        let rounds = Tail::new(format!("/v1/runs/{id}/rounds"));
-        let mut seen = Self { id, run, rounds, versions, in_vain: 0 };
-        seen.rounds.look(client).await?;
-        seen.versions.look(client).await?;
+        let versions = versions_of(&run);
+        let of_run = vec![("run", Some(id.to_string()))];
+        let (versions, rounds) = (Tail::new(versions, of_run), format!("/v1/runs/{id}/rounds"));
+        let rounds = Tail::new(rounds, Vec::new());
+        let mut seen = Self { id, run, rounds, base: Value::Null, versions, in_vain: 0 };
+        seen.try_look(client).await?;
         Ok(seen)
     }
 
     /// What tests say was seen.
     #[cfg(test)]
     pub(super) fn of(run: Value, rounds: Vec<Value>, versions: Vec<Value>) -> Self {
-        let tail = |last| Tail { last, ..Tail::new(String::new()) };
-        Self { id: 1, run, rounds: tail(rounds), versions: tail(versions), in_vain: 0 }
+        let tail = |last| Tail { last, ..Tail::new(String::new(), Vec::new()) };
+        let (rounds, versions) = (tail(rounds), tail(versions));
+        Self { id: 1, run, rounds, base: Value::Null, versions, in_vain: 0 }
     }
 
     /// Another look. A coordinator that is away or busy comes back: that is no failure.
@@ -101,6 +107,8 @@ impl Seen {
         // The run first: when it says that it is over, all its rounds and versions are there.
         let run = super::fetch(client, self.id).await?;
         self.rounds.look(client).await?;
+        let base = format!("{}/{}", versions_of(&run), run["base_version"]);
+        self.base = client.get(&base).await?;
         self.versions.look(client).await?;
         self.run = run;
         Ok(())
@@ -118,13 +126,14 @@ impl Seen {
 
     /// Accuracy over the run's versions: as nodes tell it of held-out samples, else of what they learned from.
     pub(super) fn curve(&self) -> Curve {
-        let base = self.run["base_version"].as_u64().unwrap_or(1);
-        let versions = || self.versions.items().filter(|v| v["number"].as_u64() >= Some(base));
+        let versions = || std::iter::once(&self.base).chain(self.versions.items());
         let held_out: Vec<_> =
             versions().filter_map(|version| point(version, &version["evaluation"])).collect();
         if held_out.is_empty() {
-            let points: Vec<_> = versions().filter_map(|version| point(version, version)).collect();
-            let last = versions().last();
+            // What the base was learned from is another run's.
+            let made = self.versions.items();
+            let points: Vec<_> = made.filter_map(|version| point(version, version)).collect();
+            let last = self.versions.items().last();
             let nodes = last.and_then(|version| version["updates"].as_u64()).unwrap_or(0);
             return Curve { held_out: false, points, nodes };
         }
@@ -132,6 +141,11 @@ impl Seen {
         let nodes = nodes.last().unwrap_or(0);
         Curve { held_out: true, points: held_out, nodes }
     }
+}
+
+/// Where the versions of a run's model are.
+fn versions_of(run: &Value) -> String {
+    format!("/v1/models/{}/versions", run["model"].as_str().unwrap_or_default())
 }
 
 fn point(version: &Value, told: &Value) -> Option<(u64, u64)> {
@@ -150,19 +164,19 @@ mod tests {
     #[test]
     fn a_curve_is_of_held_out_samples_if_nodes_tell_of_them() {
         let version = |number: u64, correct: u64, evaluation: Value| json!({"number": number, "samples": 10, "correct": correct, "updates": 3, "evaluation": evaluation});
-        let run = json!({"base_version": 2, "latest_version": 4});
-        let training = vec![
-            version(1, 1, Value::Null),
-            version(2, 5, Value::Null),
-            version(3, 6, Value::Null),
-        ];
-        let curve = Seen::of(run.clone(), vec![], training).curve();
+        let training = vec![version(2, 5, Value::Null), version(3, 6, Value::Null)];
+        let mut seen = Seen::of(Value::Null, vec![], training);
+        seen.base = version(1, 1, Value::Null);
         let expected = Curve { held_out: false, points: vec![(2, 5_000), (3, 6_000)], nodes: 3 };
-        assert_eq!(curve, expected, "versions before the base are another run's");
+        assert_eq!(seen.curve(), expected, "what the base was learned from is another run's");
         let told = json!({"nodes": 7, "samples": 3, "correct": 2});
         let mixed =
             vec![version(2, 5, Value::Null), version(3, 6, told), version(4, 7, Value::Null)];
-        let curve = Seen::of(run, vec![], mixed).curve();
-        assert_eq!(curve, Curve { held_out: true, points: vec![(3, 6_666)], nodes: 7 });
+        let mut seen = Seen::of(Value::Null, vec![], mixed);
+        let expected = Curve { held_out: true, points: vec![(3, 6_666)], nodes: 7 };
+        assert_eq!(seen.curve(), expected);
+        seen.base = version(1, 1, json!({"nodes": 2, "samples": 2, "correct": 1}));
+        let expected = Curve { points: vec![(1, 5_000), (3, 6_666)], ..expected };
+        assert_eq!(seen.curve(), expected);
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use simulator::Rest;
 use tonic::transport::Channel;
 
-use super::server::Server;
+use super::server::{Grpc, Server};
 
 /// Groups of nodes, each with a model and a run.
 pub(crate) const GROUPS: u32 = 10;
@@ -62,8 +62,8 @@ pub(crate) fn payloads(weights: usize) -> Vec<(Bytes, Digest)> {
 
 /// Makes models, runs and nodes in a new data directory.
 pub(crate) async fn prepare(data_dir: &Path, weights: u32) -> Result<(), String> {
-    let server = Server::start(data_dir)?;
-    let rest = Rest::new(&server.http);
+    let server = Server::start(data_dir, false)?;
+    let rest = server.rest()?;
     for group in 0..GROUPS {
         let select = format!("group={group}");
         start_run(&rest, &model(group), weights, &select, GROUP_NODES, 1_000_000).await?;
@@ -99,8 +99,8 @@ pub(crate) async fn start_run(
 }
 
 /// Every node asks for work once, as it would after the coordinator was started: only those heard of are drawn.
-pub(crate) async fn ask_all(address: &str) -> Result<(), String> {
-    each_node(address, async |client, group, index| {
+pub(crate) async fn ask_all(grpc: &Grpc) -> Result<(), String> {
+    each_node(grpc, async |client, group, index| {
         let request = v1::WaitOrderRequest {
             node_id: node_id(group, index),
             ..v1::WaitOrderRequest::default()
@@ -111,8 +111,8 @@ pub(crate) async fn ask_all(address: &str) -> Result<(), String> {
 }
 
 /// Enrols the whole fleet; the first [`FEW`] nodes with a label of their own.
-pub(crate) async fn enrol(address: &str) -> Result<(), String> {
-    each_node(address, async |client, group, index| {
+pub(crate) async fn enrol(grpc: &Grpc) -> Result<(), String> {
+    each_node(grpc, async |client, group, index| {
         let label = v1::Label { key: "group".to_owned(), value: group.to_string() };
         let mut labels = vec![label];
         if group == 0 && index < FEW {
@@ -135,12 +135,11 @@ pub(crate) fn enrolment(node_id: String, labels: Vec<v1::Label>) -> v1::EnrolReq
 }
 
 /// Makes a call for every node, several at once.
-async fn each_node<C>(address: &str, call: C) -> Result<(), String>
+async fn each_node<C>(grpc: &Grpc, call: C) -> Result<(), String>
 where
     C: AsyncFn(&mut FleetServiceClient<Channel>, u32, u32) -> Result<(), tonic::Status>,
 {
-    let channel = Channel::from_shared(address.to_owned()).map_err(|error| error.to_string())?;
-    let channel = channel.connect().await.map_err(|error| error.to_string())?;
+    let channel = grpc.endpoint()?.connect().await.map_err(|error| error.to_string())?;
     let next = AtomicU32::new(0);
     let caller = async || {
         let mut client = FleetServiceClient::new(channel.clone());

@@ -21,10 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tower::service_fn;
 
 use super::fleet::{GROUP_NODES, GROUPS, PAYLOADS, node_id};
+use super::server::Grpc;
 
 /// Updates under way at once, at least: few connections carry several each.
 const UNDER_WAY_MIN: usize = 100;
@@ -43,7 +44,7 @@ pub(crate) struct Round {
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Load {
-    address: String,
+    grpc: Grpc,
     payloads: Vec<(Bytes, Digest)>,
     rounds: watch::Sender<Vec<Arc<Round>>>,
     measuring: AtomicBool,
@@ -65,9 +66,9 @@ pub(crate) struct Measured {
 }
 
 impl Load {
-    pub(crate) fn new(address: &str, payloads: Vec<(Bytes, Digest)>) -> Arc<Self> {
+    pub(crate) fn new(grpc: &Grpc, payloads: Vec<(Bytes, Digest)>) -> Arc<Self> {
         Arc::new(Self {
-            address: address.to_owned(),
+            grpc: grpc.clone(),
             payloads,
             rounds: watch::Sender::new(Vec::new()),
             measuring: AtomicBool::new(false),
@@ -143,7 +144,7 @@ impl Load {
                 Ok::<_, io::Error>(TokioIo::new(Counted { stream, load }))
             }
         });
-        let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|e| e.to_string())?;
+        let endpoint = self.grpc.endpoint()?;
         endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())
     }
 

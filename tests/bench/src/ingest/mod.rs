@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) seconds: u64,
     pub(crate) warmup_s: u64,
     pub(crate) json: bool,
+    /// Whether the doors speak TLS.
+    pub(crate) tls: bool,
     /// Where the enrolled fleet is kept, to be used again.
     pub(crate) fleet: Option<PathBuf>,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             seconds: 30,
             warmup_s: 5,
             json: false,
+            tls: false,
             fleet: None,
         }
     }
@@ -74,7 +77,8 @@ pub(crate) fn run(options: &Options, print: fn(&str)) -> Result<(), String> {
                 for (name, value, unit, target) in
                     case(&data_dir, weights, connections, options).await?
                 {
-                    let case = format!("{weights} weights {connections} connections {name}");
+                    let tls = if options.tls { " tls" } else { "" };
+                    let case = format!("{weights} weights {connections} connections{tls} {name}");
                     print(&show("ingest", options.json, &case, value, unit, target));
                 }
             }
@@ -108,7 +112,7 @@ async fn case(
     connections: usize,
     options: &Options,
 ) -> Result<Vec<Figure>, String> {
-    let server = Server::start(data_dir)?;
+    let server = Server::start(data_dir, options.tls)?;
     fleet::ask_all(&server.grpc).await?;
     let pool = payloads(weights as usize);
     let load = Load::new(&server.grpc, pool.clone());
@@ -123,7 +127,7 @@ async fn case(
     let (after, seconds) = (server.figures()?, begun.elapsed().as_secs_f64());
     load.stop();
     let rounds = driver.await.map_err(|error| error.to_string())??;
-    let compared = compare(&server.http, &load::full(&rounds), &pool).await?;
+    let compared = compare(&server.rest()?, &load::full(&rounds), &pool).await?;
     server.stop()?;
     let acked = measured.acked;
     let targets = (connections == 100).then_some(match weights {
@@ -147,11 +151,10 @@ async fn case(
 
 /// Compares the published sum of every round that we filled with our own; answers with how many there were.
 async fn compare(
-    http: &str,
+    rest: &Rest,
     rounds: &std::collections::BTreeMap<(u32, u32), Vec<u32>>,
     pool: &[(bytes::Bytes, Digest)],
 ) -> Result<usize, String> {
-    let rest = Rest::new(http);
     for (&(group, base), counts) in rounds {
         let mut sum = Sum::new(pool[0].0.len());
         for ((payload, _), &count) in pool.iter().zip(counts) {

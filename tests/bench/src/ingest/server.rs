@@ -5,12 +5,61 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use simulator::{Access, Rest};
+use tempfile::TempDir;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+
 /// A `muster serve` of our own. Dropped, it is killed.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    pub(crate) http: String,
-    pub(crate) grpc: String,
+    http: String,
+    pub(crate) grpc: Grpc,
+    pair: Option<Pair>,
+}
+
+/// Where a server's gRPC is, and with TLS the certificate it shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Grpc {
+    address: String,
+    root: Option<Certificate>,
+}
+
+/// A certificate of our own making, and its key.
+#[derive(Debug)]
+struct Pair {
+    dir: TempDir,
+    root: Certificate,
+}
+
+impl Pair {
+    fn make() -> Result<Self, String> {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])
+            .map_err(|error| error.to_string())?;
+        let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let pem = made.cert.pem();
+        fs::write(dir.path().join("cert.pem"), &pem)
+            .and_then(|()| fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { dir, root: Certificate::from_pem(pem) })
+    }
+
+    fn flags(&self) -> [String; 2] {
+        let flag =
+            |name: &str, file: &str| format!("{name}={}", self.dir.path().join(file).display());
+        [flag("--tls-cert", "cert.pem"), flag("--tls-key", "key.pem")]
+    }
+}
+
+impl Grpc {
+    /// A way there that is not connected yet.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, String> {
+        let endpoint =
+            Endpoint::from_shared(self.address.clone()).map_err(|error| error.to_string())?;
+        let Some(root) = self.root.clone() else { return Ok(endpoint) };
+        let tls = ClientTlsConfig::new().ca_certificate(root);
+        endpoint.tls_config(tls).map_err(|error| error.to_string())
+    }
 }
 
 /// What the system counts about the server and the disk, since their start.
@@ -29,9 +78,11 @@ pub(crate) struct Figures {
 }
 
 impl Server {
-    /// Starts the program that stands beside this one, with its default configuration, on free ports.
-    pub(crate) fn start(data_dir: &Path) -> Result<Self, String> {
+    /// Starts the program that stands beside this one, with its default configuration, on free ports; with TLS if that
+    /// is asked for.
+    pub(crate) fn start(data_dir: &Path, tls: bool) -> Result<Self, String> {
         let program = program()?;
+        let pair = if tls { Some(Pair::make()?) } else { None };
         let mut command = Command::new(&program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MUSTER_") {
@@ -43,6 +94,7 @@ impl Server {
             .arg("--data-dir")
             .arg(data_dir)
             .args(["--http-listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"])
+            .args(pair.iter().flat_map(Pair::flags))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -55,7 +107,15 @@ impl Server {
             address.ok_or_else(|| format!("the coordinator did not start: `{line}`"))
         };
         let (http, grpc) = (address("REST")?, address("gRPC")?);
-        Ok(Self { child, http, grpc })
+        let grpc = Grpc { address: grpc, root: pair.as_ref().map(|pair| pair.root.clone()) };
+        Ok(Self { child, http, grpc, pair })
+    }
+
+    /// A client of its REST.
+    pub(crate) fn rest(&self) -> Result<Rest, String> {
+        let ca_file = self.pair.as_ref().map(|pair| pair.dir.path().join("cert.pem"));
+        let access = Access { url: self.http.clone(), ca_file, token: None };
+        Rest::connect(&access).map_err(|error| error.to_string())
     }
 
     /// What the system counts now.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::describe;
+use super::{Doors, describe};
 use crate::http::code::Code;
 
 fn document() -> Value {
-    serde_json::to_value(describe()).unwrap()
+    describe(Doors::Guarded)
 }
 
 /// Every operation with its method and path.
@@ -88,7 +88,9 @@ fn every_reference_leads_somewhere_and_everything_is_explained() {
     for (place, operation) in operations(&document) {
         assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{place}");
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
-            assert!(parameter["description"].is_string(), "{place} {parameter}");
+            let told = parameter["description"].is_string()
+                || parameter["schema"]["description"].is_string();
+            assert!(told, "{place} {parameter}");
         }
     }
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -97,6 +99,44 @@ fn every_reference_leads_somewhere_and_everything_is_explained() {
                 || about["$ref"].is_string()
                 || about["oneOf"].is_array();
             assert!(told, "{name}.{field} is not explained");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_asked_for_where_the_doors_are_guarded() {
+    let guarded = document();
+    assert_eq!(guarded["security"], serde_json::json!([{"bearer": []}]));
+    for (place, operation) in operations(&guarded) {
+        let open = place.ends_with("/healthz") || place.ends_with("/readyz");
+        assert_eq!(operation["security"].is_array(), open, "{place}");
+    }
+    assert_eq!(describe(Doors::Open)["security"], Value::Null);
+}
+
+#[test]
+fn numbers_have_no_sign_unless_they_say_so_and_a_strategy_has_its_own_fields() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let seed = &schemas["Plan"]["properties"]["seed"];
+    assert_eq!((&seed["format"], &seed["minimum"]), (&"uint64".into(), &0.into()));
+    let turns = &schemas["Node"]["properties"]["turns"];
+    assert_eq!((&turns["format"], &turns["maximum"]), (&"uint32".into(), &u32::MAX.into()));
+    let strategies = schemas["Strategy"]["oneOf"].as_array().unwrap();
+    assert_eq!(strategies.len(), 6);
+    assert!(strategies.iter().all(|strategy| strategy["additionalProperties"] == false));
+}
+
+#[test]
+fn answers_tell_of_their_headers() {
+    for (place, operation) in operations(&document()) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            assert!(response["headers"]["X-Request-Id"].is_object(), "{place} {status}");
+        }
+        let json = operation["responses"]["200"]["content"]["application/json"].is_object();
+        if json && place.starts_with("GET") {
+            assert!(operation["responses"]["200"]["headers"]["ETag"].is_object(), "{place}");
+            assert!(operation["responses"]["304"].is_object(), "{place}");
         }
     }
 }

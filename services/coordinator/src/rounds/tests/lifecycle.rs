@@ -5,7 +5,7 @@ use federation::round::RoundState;
 use federation::{Plan, RefusalCode, RoundRef, RunId, Settled};
 
 use crate::orders::Order;
-use crate::store::{Directive, NotDirected, Opening, Run, RunState};
+use crate::store::{Directive, NotDirected, Opening, Run, RunState, WhichRounds};
 use crate::testing::{World, done, fleet, plan, update};
 
 async fn direct(world: &World, run: &Run, directive: Directive) -> Result<Run, NotDirected> {
@@ -169,7 +169,8 @@ async fn a_cancelled_run_ends_at_once_and_its_open_round_counts_for_nothing() {
     for node in &nodes {
         assert!(matches!(world.ask(node).await, Order::Idle(_)), "the board has dropped it");
     }
-    let rounds = world.core.store.rounds(run.id, 0, 10).await.unwrap().unwrap();
+    let rounds =
+        world.core.store.rounds(run.id, WhichRounds::default(), 0, 10).await.unwrap().unwrap();
     let last = &rounds[1];
     assert_eq!((last.state, last.reason.as_deref()), (RoundState::Abandoned, Some("cancelled")));
     assert_eq!((last.totals.updates, last.at_deadline), (1, false));

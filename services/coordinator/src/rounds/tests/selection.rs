@@ -7,7 +7,7 @@ use federation::limits::ROUNDS_ENDLESS;
 use federation::pace::Pace;
 use federation::{NodeId, NodeStatus, Plan};
 
-use crate::orders::Order;
+use crate::orders::{Held, Order};
 use crate::store::{Node, Run, RunState};
 use crate::testing::{World, enrolment, fleet, plan, reproducible};
 
@@ -21,7 +21,7 @@ async fn cohort(world: &World, run: &Run) -> Vec<NodeId> {
 
 /// Asks for work and says how the node is.
 async fn report(world: &World, node: &NodeId, status: NodeStatus) -> Order {
-    let told = world.core.wait_order(node, Duration::ZERO, None, Some(status)).await;
+    let told = world.core.wait_order(node, Duration::ZERO, None, Some(status), Held::Apart).await;
     told.unwrap().unwrap().order
 }
 

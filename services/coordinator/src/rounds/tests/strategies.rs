@@ -7,7 +7,7 @@ use federation::{
 
 use crate::audit::Replay;
 use crate::commit::Uncounted;
-use crate::store::RunState;
+use crate::store::{Contribution, ContributionKey, RunState};
 use crate::testing::{WEIGHTS, World, artifact, fleet, plan, update};
 
 const DELTAS: [i8; 5] = [3, -2, 120, 5, 4];
@@ -171,6 +171,46 @@ async fn a_late_update_counts_in_the_open_round_and_weighs_less() {
     assert_eq!(versions[2].made_by.unwrap().2.updates, 2);
     assert_eq!(world.fate(&nodes[2], slow.round).await, Settled::Published);
     replay(&world).await;
+}
+
+#[tokio::test]
+async fn a_late_contribution_is_shown_in_the_round_that_counted_it() {
+    let mut world = World::new().await;
+    let nodes = fleet(&world, &["a", "b", "c"]).await;
+    let run = world.run("m", buffered(5)).await;
+    world.tick().await;
+    let slow = world.order(&nodes[2]).await;
+    answer(&mut world, &nodes[..2], &[1, 1]).await;
+    push(&world, &nodes[2], &slow, 1).await.unwrap();
+    answer(&mut world, &nodes[..1], &[1]).await;
+    let store = &world.core.store;
+    let page = async |number, after, limit| {
+        store.round_contributions(run.id, number, after, limit).await.unwrap().unwrap()
+    };
+    let place = |one: &Contribution| (one.node.to_string(), one.ordered.number, one.counted.number);
+    let told = async |number| {
+        page(number, ContributionKey::default(), 10).await.iter().map(place).collect::<Vec<_>>()
+    };
+    let expected = |list: &[(&str, u32, u32)]| -> Vec<_> {
+        list.iter().map(|&(node, ordered, counted)| (node.to_owned(), ordered, counted)).collect()
+    };
+    assert_eq!(told(1).await, expected(&[("a", 1, 1), ("b", 1, 1)]));
+    assert_eq!(told(2).await, expected(&[("a", 2, 2), ("c", 1, 2)]));
+    let mut one_by_one = Vec::new();
+    let mut after = ContributionKey::default();
+    while let [one] = &page(2, after.clone(), 1).await[..] {
+        after = one.key.cursor().parse().unwrap();
+        assert_eq!(after, one.key);
+        one_by_one.push(place(one));
+    }
+    assert_eq!(one_by_one, told(2).await);
+    let of_node = store.node_contributions(nodes[2].clone(), 0, 10).await.unwrap().unwrap();
+    assert_eq!(of_node.iter().map(place).collect::<Vec<_>>(), expected(&[("c", 1, 2)]));
+    let next = store.node_contributions(nodes[2].clone(), of_node[0].key.ordered(), 10).await;
+    assert_eq!(next.unwrap().unwrap(), []);
+    for none in ["", "1", "1.2", "x.1.a", "1.x.a"] {
+        assert!(none.parse::<ContributionKey>().is_err(), "{none}");
+    }
 }
 
 #[tokio::test]
