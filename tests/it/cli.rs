@@ -487,7 +487,8 @@ async fn channels_move_and_versions_are_compared() {
     assert!(said.starts_with("Channel stable of m is at version 1; promotion 1: to 1, "), "{said}");
     let fleet = Fleet::start(serve.grpc(), 2);
     let mut plan = open_plan(2);
-    plan["rounds"] = json!(1);
+    // Of two updates that each move a weight by 1, the mean must not round to nothing.
+    plan["strategy"]["server_learning_rate"] = json!(2.0);
     let run = post_run(&rest, "m", &plan).await;
     assert_eq!(wait_run(&rest, run).await["state"], "completed");
     drop(fleet);
