@@ -6,7 +6,9 @@ use std::process::{Output, Stdio};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::support::fixture::{open_plan, plain_artifact, post_model, post_run, wait_run};
+use crate::support::fixture::{
+    open_plan, plain_artifact, post_model, post_run, wait_for, wait_run,
+};
 use crate::support::plain::Fleet;
 use crate::support::process::{Serve, muster, signal};
 
@@ -472,5 +474,76 @@ async fn who_may_come_in_is_said_by_tokens() {
     assert!(!node.wait().await.unwrap().success(), "it learns that and ends");
     let (table, _) = ask(&["fleet", "list"], &as_admin, 0).await;
     assert_eq!(rows(&table)[1][2], "revoked", "{table}");
+    serve.stop().await;
+}
+
+#[tokio::test]
+async fn channels_move_and_versions_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let serve = Serve::start(&dir.path().join("data")).await;
+    let (rest, desk) = (serve.rest(), Desk { url: serve.http(), config: dir.path() });
+    post_model(&rest, "m", &plain_artifact(4)).await;
+    let said = desk.says(&["model", "channel", "create", "m", "stable"]).await;
+    assert!(said.starts_with("Channel stable of m is at version 1; promotion 1: to 1, "), "{said}");
+    let fleet = Fleet::start(serve.grpc(), 2);
+    let mut plan = open_plan(2);
+    // Of two updates that each move a weight by 1, the mean must not round to nothing.
+    plan["strategy"]["server_learning_rate"] = json!(2.0);
+    let run = post_run(&rest, "m", &plan).await;
+    assert_eq!(wait_run(&rest, run).await["state"], "completed");
+    drop(fleet);
+
+    let path = "/v1/models/m/channels/stable";
+    let at = async |version: u64| {
+        wait_for(&rest, path, |channel| (channel["version"] == version).then_some(())).await;
+    };
+    let said = desk.says(&["model", "promote", "m", "stable"]).await;
+    assert!(said.contains("promotion 2: to 2, "), "{said}");
+    at(2).await;
+    let shown = desk.says(&["model", "channel", "show", "m", "stable"]).await;
+    assert!(shown.contains("\nversion   2\n") && shown.contains("PROMOTION"), "{shown}");
+    let copy = dir.path().join("copy.muster");
+    let get = ["model", "get", "m@stable", "--out", copy.to_str().unwrap()];
+    assert_eq!(desk.finds(&get).await["version"], 2);
+    desk.says(&["model", "rollback", "m", "stable"]).await;
+    at(1).await;
+    assert_eq!(desk.finds(&["model", "pin", "m@1", "stable"]).await["pinned"], true);
+    let errors = desk.fails(65, &["model", "promote", "m@2", "stable"]).await;
+    assert!(
+        errors.contains("[channel_pinned]") && errors.contains("`muster model unpin`"),
+        "{errors}"
+    );
+    assert_eq!(desk.finds(&["model", "unpin", "m", "stable"]).await["pinned"], false);
+    let table = desk.says(&["model", "channels", "m"]).await;
+    assert_eq!(rows(&table)[1][..2], ["stable", "1"], "{table}");
+    let errors = desk.fails(65, &["model", "approve", "m", "stabel"]).await;
+    assert!(errors.contains("[channel_not_found]") && errors.contains("`stable`?"), "{errors}");
+
+    // What is not said stays as it is.
+    let set = ["model", "channel", "set", "m", "stable", "--guard", "accuracy >= 0.5 over 2 nodes"];
+    desk.says(&set).await;
+    let set = desk
+        .finds(&["model", "channel", "set", "m", "stable", "--auto", "--steps", "50,100"])
+        .await;
+    assert_eq!((&set["auto"], &set["steps"]), (&json!(true), &json!([50, 100])));
+    assert!(set["guard"].as_str().unwrap().contains("0.5"), "{set}");
+    let set = desk
+        .finds(&["model", "channel", "set", "m", "stable", "--guard", "", "--auto=false"])
+        .await;
+    assert_eq!((&set["auto"], &set["guard"]), (&json!(false), &Value::Null));
+    let wrong = ["model", "channel", "set", "m", "stable", "--guard", "accuracy > lots"];
+    let errors = desk.fails(65, &wrong).await;
+    assert!(
+        errors.contains("[invalid_guard]") && errors.contains("\n  guard: expected "),
+        "{errors}"
+    );
+
+    let compared = desk.says(&["model", "compare", "m", "1", "2"]).await;
+    for part in ["2 of 4 weights (50.0 %)", "by 1", "TENSOR", "differences"] {
+        assert!(compared.contains(part), "`{part}` in {compared}");
+    }
+    assert_eq!(desk.finds(&["model", "compare", "m", "1"]).await["changed"], 2);
+    let told = desk.says(&["model", "evaluations", "m@2", "--by", "site"]).await;
+    assert!(told.starts_with("nodes        0\n") && told.contains("90 %"), "{told}");
     serve.stop().await;
 }

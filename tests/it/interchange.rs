@@ -100,7 +100,7 @@ async fn what_is_wrong_with_a_file_is_told() {
     let export = ["export", "--file", text(&copy), "--format", "npz", "--out", text(&nowhere)];
     fails(&export, 73, &["[file_not_written]"]).await;
     fails(&["export", "x", "--format", "gif", "--out", "x"], 2, &["`gif` is not a format"]).await;
-    fails(&["export", "x@y", "--format", "spi", "--out", "x"], 2, &["after `@` comes"]).await;
+    fails(&["export", "x@Y", "--format", "spi", "--out", "x"], 2, &["after `@` comes"]).await;
     fails(&["import", text(&copy), "--format", "muster"], 64, &["[usage]", "NAME and PATH"]).await;
     fails(&["import", "X", text(&copy), "--format", "muster"], 64, &["[invalid_name]", "`X`"])
         .await;

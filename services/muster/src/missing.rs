@@ -44,6 +44,10 @@ pub(crate) async fn hint(
         "enrolment_token_not_found" => {
             Some("`muster fleet token list` shows those there are".to_owned())
         }
+        "version_bad" => {
+            Some("its guard turned it back; --force brings it all the same".to_owned())
+        }
+        "channel_pinned" => Some("`muster model unpin` lets it move again".to_owned()),
         "model_busy" => {
             Some("`muster run list` shows the runs; `muster run cancel` ends one".to_owned())
         }

@@ -10,7 +10,7 @@ use interchange::{IdError, ModelName};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::client::Client;
+use crate::client::{Client, escaped};
 use crate::failure::{Failure, status};
 use crate::remote::Remote;
 use crate::table::{Column, age, bytes, digest, facts, percent, text, time};
@@ -79,10 +79,12 @@ struct ModelVersion {
 }
 
 /// Which version.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Which {
     Latest,
     Number(u32),
+    /// The one that a channel is at.
+    Channel(String),
 }
 
 impl FromStr for ModelVersion {
@@ -92,6 +94,9 @@ impl FromStr for ModelVersion {
         let (name, version) = text.split_once('@').unwrap_or((text, "latest"));
         let which = match version {
             "latest" => Which::Latest,
+            name if name.starts_with(|first: char| first.is_ascii_lowercase()) => {
+                Which::Channel(name.to_owned())
+            }
             number => Which::Number(number.parse().map_err(|_| VersionError::Number)?),
         };
         Ok(Self { name: name.parse()?, which })
@@ -99,22 +104,29 @@ impl FromStr for ModelVersion {
 }
 
 impl ModelVersion {
-    /// Its number; none for the latest.
-    fn number(&self) -> Option<u32> {
+    /// Where the coordinator has it.
+    fn path(&self) -> String {
+        let which = match &self.which {
+            Which::Latest => "latest".to_owned(),
+            Which::Number(number) => number.to_string(),
+            Which::Channel(channel) => escaped(channel),
+        };
+        format!("/v1/models/{}/versions/{which}", self.name)
+    }
+
+    /// Its number, which the coordinator is asked for if nobody said it.
+    async fn number(&self, client: &Client) -> Result<Value, Failure> {
         match self.which {
-            Which::Latest => None,
-            Which::Number(number) => Some(number),
+            Which::Number(number) => Ok(number.into()),
+            _ => Ok(client.get(&self.path()).await?["number"].take()),
         }
     }
-}
 
-/// The number of a version, which the coordinator is asked for if it is the latest.
-async fn number_of(client: &Client, asked: &ModelVersion) -> Result<Value, Failure> {
-    match asked.number() {
-        Some(number) => Ok(number.into()),
-        None => {
-            let latest = format!("/v1/models/{}/versions/latest", asked.name);
-            Ok(client.get(&latest).await?["number"].take())
+    /// The same; null if nobody said which.
+    async fn number_if_said(&self, client: &Client) -> Result<Value, Failure> {
+        match self.which {
+            Which::Latest => Ok(Value::Null),
+            _ => self.number(client).await,
         }
     }
 }
@@ -124,7 +136,7 @@ async fn number_of(client: &Client, asked: &ModelVersion) -> Result<Value, Failu
 enum VersionError {
     #[error(transparent)]
     Name(#[from] IdError),
-    #[error("after `@` comes a version's number or `latest`")]
+    #[error("after `@` comes a version's number, `latest`, or a channel")]
     Number,
 }
 

@@ -4,7 +4,7 @@ use interchange::ModelName;
 use serde_json::{Value, json};
 use simulator::Method;
 
-use super::{ModelArgs, ModelVersion, number_of};
+use super::{ModelArgs, ModelVersion};
 use crate::client::escaped;
 use crate::failure::Failure;
 use crate::remote::Remote;
@@ -38,7 +38,7 @@ pub(crate) struct ChannelArgs {
 /// How a channel is set up.
 #[derive(Debug, clap::Args)]
 struct Setup {
-    /// What a version has to be like to stay: `accuracy >= 0.93 over 50 nodes`
+    /// What a version has to be like to stay: `accuracy >= 0.93 over 50 nodes`; empty for none
     #[arg(long, value_name = "GUARD")]
     guard: Option<String>,
     /// Percent of the nodes that each step reaches: 1,10,50,100
@@ -48,22 +48,33 @@ struct Setup {
     #[arg(long, value_name = "SELECTOR")]
     select: Option<String>,
     /// Bring every new version to it
-    #[arg(long)]
-    auto: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    auto: Option<bool>,
     /// Let each promotion wait for `muster model approve`
-    #[arg(long)]
-    approval: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    approval: Option<bool>,
     /// Held-out samples on which a node tests the version it is given
     #[arg(long, value_name = "N")]
     evaluate_samples: Option<u32>,
 }
 
 impl Setup {
-    fn body(self) -> Value {
-        json!({
-            "guard": self.guard, "steps": self.steps, "selector": self.select, "auto": self.auto,
-            "approval": self.approval, "evaluate_samples": self.evaluate_samples,
-        })
+    /// The setup of a channel: what is given, and what `now` says of the rest.
+    fn over(self, now: &Value) -> Value {
+        let Self { guard, steps, select, auto, approval, evaluate_samples } = self;
+        let guard = guard.map(|guard| if guard.is_empty() { Value::Null } else { json!(guard) });
+        let given = [
+            ("guard", guard),
+            ("steps", steps.map(|steps| json!(steps))),
+            ("select", select.map(|select| json!(select))),
+            ("auto", auto.map(|auto| json!(auto))),
+            ("approval", approval.map(|approval| json!(approval))),
+            ("evaluate_samples", evaluate_samples.map(|samples| json!(samples))),
+        ];
+        let all = given
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.unwrap_or_else(|| now[key].clone())));
+        Value::Object(all.filter(|(_, value)| !value.is_null()).collect())
     }
 }
 
@@ -100,7 +111,7 @@ pub(crate) struct SetArgs {
 /// A version and a channel to bring it to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PromoteArgs {
-    /// The model and its version: `navigation@3`, or `navigation` for the latest
+    /// The model and its version: `navigation@3`, `navigation@canary`; without one promote takes the latest, pin the channel's own
     #[arg(value_name = "MODEL[@VERSION]")]
     model: ModelVersion,
     /// The channel's name
@@ -138,7 +149,7 @@ const CHANNELS: &[Column] = &[
     Column::text("EVIDENCE", |channel, _| evidence(&channel["promotion"]["evidence"])),
     Column::text("PINNED", |channel, _| text(&channel["pinned"])).optional(),
     Column::text("AUTO", |channel, _| text(&channel["auto"])).optional(),
-    Column::text("NODES", |channel, _| selector(channel)).optional(),
+    Column::text("NODES", |channel, _| followers(channel)).optional(),
 ];
 
 const PROMOTIONS: &[Column] = &[
@@ -173,8 +184,8 @@ fn evidence(told: &Value) -> String {
     }
 }
 
-fn selector(channel: &Value) -> String {
-    match channel["selector"].as_str() {
+fn followers(channel: &Value) -> String {
+    match channel["select"].as_str() {
         None | Some("") => "all".to_owned(),
         Some(text) => text.to_owned(),
     }
@@ -197,9 +208,9 @@ pub(super) async fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Create(args) => {
             let (client, out) = args.at.open()?;
-            let mut body = args.setup.body();
+            let mut body = args.setup.over(&Value::Null);
             body["name"] = json!(args.channel);
-            body["version"] = json!(args.model.number());
+            body["version"] = args.model.number_if_said(&client).await?;
             let name = &args.model.name;
             let made = client.post(&format!("/v1/models/{name}/channels"), &body).await?;
             tell(out, &made)
@@ -207,7 +218,8 @@ pub(super) async fn run(command: Command) -> Result<u8, Failure> {
         Command::Set(args) => {
             let (client, out) = args.at.open()?;
             let path = place(&args.model, &args.channel);
-            tell(out, &client.change(Method::PUT, &path, &args.setup.body()).await?)
+            let body = args.setup.over(&client.get(&path).await?);
+            tell(out, &client.change(Method::PUT, &path, &body).await?)
         }
         Command::Show(args) => show(args).await,
     }
@@ -236,7 +248,7 @@ async fn show(args: ChannelArgs) -> Result<u8, Failure> {
         ("pinned", text(&channel["pinned"])),
         ("guard", text(&channel["guard"])),
         ("steps", steps.join(", ")),
-        ("nodes", selector(&channel)),
+        ("nodes", followers(&channel)),
         ("auto", text(&channel["auto"])),
         ("approval", text(&channel["approval"])),
         ("bad", if bad.is_empty() { "-".to_owned() } else { bad.join(", ") }),
@@ -252,7 +264,7 @@ async fn show(args: ChannelArgs) -> Result<u8, Failure> {
 /// Brings a version to a channel.
 pub(super) async fn promote(args: PromoteArgs) -> Result<u8, Failure> {
     let (client, out) = args.at.open()?;
-    let version = number_of(&client, &args.model).await?;
+    let version = args.model.number(&client).await?;
     let path = format!("{}/promote", place(&args.model.name, &args.channel));
     tell(out, &client.post(&path, &json!({"version": version, "force": args.force})).await?)
 }
@@ -261,7 +273,8 @@ pub(super) async fn promote(args: PromoteArgs) -> Result<u8, Failure> {
 pub(super) async fn pin(args: PromoteArgs) -> Result<u8, Failure> {
     let (client, out) = args.at.open()?;
     let path = format!("{}/pin", place(&args.model.name, &args.channel));
-    let body = json!({"version": args.model.number(), "force": args.force});
+    let version = args.model.number_if_said(&client).await?;
+    let body = json!({"version": version, "force": args.force});
     tell(out, &client.post(&path, &body).await?)
 }
 

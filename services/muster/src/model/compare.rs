@@ -3,7 +3,7 @@
 use interchange::ModelName;
 use serde_json::Value;
 
-use super::{ModelVersion, Which};
+use super::ModelVersion;
 use crate::client::query;
 use crate::failure::Failure;
 use crate::remote::Remote;
@@ -19,10 +19,10 @@ pub(crate) struct CompareArgs {
     /// The model's name
     #[arg(value_name = "MODEL")]
     model: ModelName,
-    /// A version's number, or latest
+    /// A version's number, latest, or a channel
     #[arg(value_name = "FROM")]
     from: String,
-    /// A version's number, or latest
+    /// A version's number, latest, or a channel
     #[arg(value_name = "TO", default_value = "latest")]
     to: String,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(crate) struct CompareArgs {
 /// `muster model evaluations`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvaluationsArgs {
-    /// The model and its version: `navigation`, `navigation@latest`, `navigation@3`
+    /// The model and its version: `navigation`, `navigation@3`, `navigation@stable`
     #[arg(value_name = "MODEL[@VERSION]")]
     model: ModelVersion,
     /// Group the nodes by this label
@@ -107,13 +107,8 @@ pub(super) async fn compare(args: CompareArgs) -> Result<u8, Failure> {
 /// Shows how nodes do with a version.
 pub(super) async fn evaluations(args: EvaluationsArgs) -> Result<u8, Failure> {
     let (client, out) = args.at.open()?;
-    let ModelVersion { name, which } = &args.model;
-    let which = match which {
-        Which::Latest => "latest".to_owned(),
-        Which::Number(number) => number.to_string(),
-    };
     let by = query([("by", args.by.as_deref())]);
-    let path = format!("/v1/models/{name}/versions/{which}/evaluations/summary{by}");
+    let path = format!("{}/evaluations/summary{by}", args.model.path());
     let found = client.get(&path).await?;
     if out.is_json() {
         out.say(&found.to_string())?;

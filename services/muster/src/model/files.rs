@@ -9,7 +9,7 @@ use interchange::limits::FILE_BYTES_MAX;
 use interchange::{Artifact, Digest, Files, Format, ImportError, ModelName};
 use serde_json::{Value, json};
 
-use super::{ModelVersion, Which, name_failure};
+use super::{ModelVersion, name_failure};
 use crate::client::Client;
 use crate::failure::{Failure, status};
 use crate::print::Out;
@@ -18,7 +18,7 @@ use crate::remote::Remote;
 /// `muster model get`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GetArgs {
-    /// The model and its version: `navigation`, `navigation@latest`, `navigation@3`
+    /// The model and its version: `navigation`, `navigation@3`, `navigation@stable`
     #[arg(value_name = "MODEL[@VERSION]")]
     model: ModelVersion,
     /// Where to write the artifact: a file, or - for standard output
@@ -31,7 +31,7 @@ pub(crate) struct GetArgs {
 /// `muster model export`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
-    /// The model and its version: `navigation`, `navigation@latest`, `navigation@3`
+    /// The model and its version: `navigation`, `navigation@3`, `navigation@stable`
     #[arg(
         value_name = "MODEL[@VERSION]",
         required_unless_present = "file",
@@ -166,13 +166,9 @@ fn told(
 
 /// A version's artifact, whose digest is that of the version; and the version.
 async fn fetch(client: &Client, asked: &ModelVersion) -> Result<(Vec<u8>, Value), Failure> {
-    let ModelVersion { name, which } = asked;
-    let which = match which {
-        Which::Latest => "latest".to_owned(),
-        Which::Number(number) => number.to_string(),
-    };
-    let version = client.get(&format!("/v1/models/{name}/versions/{which}")).await?;
-    // By its number from here on: the latest may be another one by now.
+    let version = client.get(&asked.path()).await?;
+    let name = &asked.name;
+    // By its number from here on: the latest, and a channel's, may be another one by now.
     let uri = format!("/v1/models/{name}/versions/{}/artifact", version["number"]);
     let bytes = client.bytes(&uri).await?;
     let (expected, got) =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coordinator::shutdown::signals;
+use coordinator::shutdown::{Signals, signals};
 use serde_json::Value;
 use tokio::select;
 use tokio::time::sleep;
@@ -69,12 +69,14 @@ pub(super) async fn follow(
     interval: Duration,
 ) -> Result<u8, Failure> {
     let mut seen = Seen::first(client, id).await?;
+    // Before the screen is taken: who ends it early gets it back.
+    let signals = taken()?;
     let shown = match (out.is_json(), out.is_screen()) {
         (true, _) => Shown::Json(out, Value::Null),
         (false, true) => Shown::Screen(Screen::take(out)?, Vec::new()),
         (false, false) => Shown::Lines(out, String::new()),
     };
-    let ending = until_over(client, &mut seen, shown, interval).await?;
+    let ending = until_over(client, &mut seen, shown, interval, signals).await?;
     if out.is_screen() {
         let (columns, rows) = out.size().unwrap_or(SIZE);
         let lines = frame(&seen, columns.into(), rows.min(LAST_LINES).into(), out.has_colour());
@@ -89,7 +91,7 @@ pub(super) async fn follow(
 /// Waits for a run's end.
 pub(super) async fn wait(client: &Client, id: u64, interval: Duration) -> Result<Ending, Failure> {
     let mut seen = Seen::first(client, id).await?;
-    until_over(client, &mut seen, Shown::Nowhere, interval).await
+    until_over(client, &mut seen, Shown::Nowhere, interval, taken()?).await
 }
 
 async fn until_over(
@@ -97,9 +99,8 @@ async fn until_over(
     seen: &mut Seen,
     mut shown: Shown,
     interval: Duration,
+    mut signals: Signals,
 ) -> Result<Ending, Failure> {
-    let mut signals =
-        signals().map_err(|error| Failure::new("signals_not_handled", error, status::OS_ERROR))?;
     loop {
         shown.show(seen)?;
         if let Some(status) = ended(&seen.run) {
@@ -115,6 +116,10 @@ async fn until_over(
             looked = next => looked?,
         }
     }
+}
+
+fn taken() -> Result<Signals, Failure> {
+    signals().map_err(|error| Failure::new("signals_not_handled", error, status::OS_ERROR))
 }
 
 impl Shown {
