@@ -95,7 +95,7 @@ pub enum RestError {
         /// The method.
         method: Method,
         /// The address.
-        uri: String,
+        uri: Box<str>,
         /// The HTTP status.
         status: StatusCode,
         /// The problem's stable code.
@@ -103,7 +103,7 @@ pub enum RestError {
         /// The problem, for people.
         detail: String,
         /// The problem, whole.
-        problem: Value,
+        problem: Box<Value>,
         /// After how many seconds it is worth another try, where the answer says it.
         retry_after_s: Option<u64>,
     },
@@ -325,11 +325,11 @@ impl Rest {
             |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or("unknown").to_owned();
         Err(RestError::Refused {
             method: method.clone(),
-            uri: uri.to_owned(),
+            uri: uri.into(),
             status,
             code: text("code"),
             detail: text("detail"),
-            problem,
+            problem: problem.into(),
             retry_after_s,
         })
     }

@@ -286,11 +286,11 @@ mod tests {
     fn what_is_worth_another_try_gets_one() {
         let refused = |status: u16, code: &str, retry_after_s| RestError::Refused {
             method: Method::POST,
-            uri: String::new(),
+            uri: "".into(),
             status: status.try_into().unwrap(),
             code: code.to_owned(),
             detail: String::new(),
-            problem: Value::Null,
+            problem: Value::Null.into(),
             retry_after_s,
         };
         let lost = |connected| RestError::Unreachable {

@@ -205,11 +205,11 @@ mod tests {
         let text = |key: &str| problem[key].as_str().unwrap_or("unknown").to_owned();
         Failure::from(RestError::Refused {
             method: Method::POST,
-            uri: "http://lab/v1/runs".to_owned(),
+            uri: "http://lab/v1/runs".into(),
             status: status.try_into().unwrap(),
             code: text("code"),
             detail: text("detail"),
-            problem: problem.clone(),
+            problem: problem.clone().into(),
             retry_after_s,
         })
     }
