@@ -98,7 +98,7 @@ async fn a_bad_version_is_turned_back_and_stays_away() {
     let (canaries, stables) = (["c1", "c2", "c3"], ["s1", "s2"]);
 
     // A good version, which the canary takes by itself, and stable by hand.
-    let good_run = post_run(&rest, "navigation", &plan("rtm", 2, 20.0)).await;
+    let good_run = post_run(&rest, "navigation", &plan("rtm", 2, 2.0)).await;
     assert_eq!(wait_run(&rest, good_run).await["state"], "completed");
     let reached = |channel: &Value| {
         let promotion = &channel["promotion"];
@@ -112,7 +112,7 @@ async fn a_bad_version_is_turned_back_and_stays_away() {
     all_hold(&rest, &stables, &good).await;
 
     // A run over the broken site.
-    let bad_run = post_run(&rest, "navigation", &plan("broken", 1_000, 20.0)).await;
+    let bad_run = post_run(&rest, "navigation", &plan("broken", 1_000, 2.0)).await;
     let tripped =
         |channel: &Value| (channel["promotion"]["cause"] == "tripped").then(|| channel.clone());
     let channel = wait_for(&rest, CANARY, tripped).await;

@@ -122,6 +122,7 @@ def prepare(work):
     coordinator = Coordinator(work)
     for name in ["cues", "open"]:
         assert coordinator.ask("/v1/models", {"name": name, "artifact": artifact})
+    assert coordinator.ask("/v1/models/cues/channels", {"name": "canary", "version": 1})
     enrol = {"name": "line-3", "labels": {"site": "ams"}, "uses_max": 2}
     enrol = coordinator.ask("/v1/enrolment-tokens", enrol)["token"]
     nodes = [a_node(work, coordinator, name, enrol) for name in ["ams-1", "ams-2"]]
@@ -149,10 +150,10 @@ def keep_open(coordinator, open_run, over):
             coordinator.ask("/v1/runs", open_run)
 
 
-def operations(coordinator):
+def operations(document):
     """Pairs of a pattern of whole requests (`GET /v1/runs/7`) and the operation's name."""
     found = []
-    for path, item in coordinator.ask("/openapi.json")["paths"].items():
+    for path, item in document["paths"].items():
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]*", re.escape(path))
         methods = [method.upper() for method in item if method in ("get", "post", "put", "patch", "delete")]
         found += [(re.compile(f"{method} {pattern}"), f"{method} {path}") for method in methods]
@@ -167,13 +168,25 @@ def count(har, known, told):
         told[name][entry["response"]["status"]] += 1
 
 
+def describe(coordinator, work):
+    """The description, with the digest of an artifact that is there as an example, as ids and names have theirs."""
+    document = coordinator.ask("/openapi.json")
+    digest = coordinator.ask("/v1/models/cues")["latest_digest"]
+    for parameter in document["paths"]["/v1/artifacts/{digest}"]["get"]["parameters"]:
+        if parameter["name"] == "digest":
+            parameter["example"] = digest
+    with open(f"{work}/openapi.json", "w") as file:
+        json.dump(document, file)
+    return document
+
+
 def hold(coordinator, who, work):
-    """Lets schemathesis ask as `who`; whether it found no fault, and the requests it made."""
-    har = f"{work}/{who}.har"
+    """Lets schemathesis ask as `who`: the process."""
     command = [SCHEMATHESIS, "run", f"{work}/openapi.json", "--url", coordinator.http, "--no-color"]
     command += ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "50", "--seed", "1"]
     command += ["--checks", CHECKS, "--generation-database", "none", "--continue-on-failure"]
-    command += ["--suppress-health-check", "all", "--warnings", "off", "--report", "har", "--report-har-path", har]
+    command += ["--suppress-health-check", "all", "--warnings", "off"]
+    command += ["--report", "har", "--report-har-path", f"{work}/{who}.har"]
     # A token may ask 100 times a second.
     command += ["--rate-limit", "90/s"]
     command += [part for path in EXCLUDED for part in ("--exclude-path", path)]
@@ -182,30 +195,30 @@ def hold(coordinator, who, work):
     kept = ",".join(str(number) for number, _ in coordinator.kept.values())
     hooks = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hooks.py")
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": hooks, "KEPT_TOKENS": kept}
-    begin = time.monotonic()
-    fine = subprocess.run(command, cwd=work, env=environment).returncode == 0
-    print(f"{who}: {time.monotonic() - begin:.0f} s", flush=True)
-    return fine, har
+    output = open(f"{work}/{who}.log", "w")
+    return subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
 def main():
+    begin = time.monotonic()
     told = collections.defaultdict(collections.Counter)
     failed = []
     with tempfile.TemporaryDirectory() as work:
         try:
             coordinator, open_run = prepare(work)
-            known = operations(coordinator)
-            with open(f"{work}/openapi.json", "w") as file:
-                json.dump(coordinator.ask("/openapi.json"), file)
+            known = operations(describe(coordinator, work))
             over = threading.Event()
             keeper = threading.Thread(target=keep_open, args=(coordinator, open_run, over))
             keeper.start()
             try:
-                for who in ["admin", "read", "nobody"]:
-                    fine, har = hold(coordinator, who, work)
-                    count(har, known, told)
-                    if not fine:
+                asking = {who: hold(coordinator, who, work) for who in ["admin", "read", "nobody"]}
+                children.extend(asking.values())
+                for who, process in asking.items():
+                    if process.wait() != 0:
                         failed.append(who)
+                    print(f"=== {who}, after {time.monotonic() - begin:.0f} s")
+                    print(open(f"{work}/{who}.log").read(), flush=True)
+                    count(f"{work}/{who}.har", known, told)
             finally:
                 over.set()
                 keeper.join()

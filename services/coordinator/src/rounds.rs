@@ -187,7 +187,7 @@ impl Rounds {
     async fn look_for_room(&self, due: bool) {
         let Core { store, full, .. } = &*self.core;
         let was_full = full.load(Ordering::Relaxed);
-        if !store.is_cramped() && !(was_full && due) {
+        if !(store.is_cramped() || was_full && due) {
             return;
         }
         let found = store.prove_room().await;

@@ -1,8 +1,8 @@
 //! A copy of the database, made while the coordinator goes on, and checked before it gets its name.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -75,6 +75,12 @@ fn take(to: &Path, partial: &Path) -> Result<File, CareError> {
             return Err(CareError::BackupRunning { file: to.to_owned() });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    // One that was just finished has given the file its name since it was opened: then it is no more to be touched.
+    let same = |now: Metadata, of: Metadata| (now.dev(), now.ino()) == (of.dev(), of.ino());
+    let of = file.metadata().map_err(failed)?;
+    if !fs::metadata(partial).is_ok_and(|now| same(now, of)) {
+        return Err(CareError::BackupRunning { file: to.to_owned() });
     }
     // What an interrupted one left.
     file.set_len(0).map_err(failed)?;

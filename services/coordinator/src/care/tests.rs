@@ -11,8 +11,10 @@ use tempfile::TempDir;
 
 use super::{CareError, Diagnosis, Health, backup, beside, doctor, restore};
 use crate::audit::{Standing, verify};
+use crate::core::Readiness;
 use crate::start::take_data_dir;
-use crate::testing::{World, fleet, plan, update};
+use crate::store::StoreError;
+use crate::testing::{World, artifact, done, fleet, plan, update};
 
 /// A coordinator in the second of three rounds, with one of two updates counted.
 async fn busy() -> (World, Vec<federation::NodeId>) {
@@ -250,6 +252,49 @@ async fn a_restore_takes_no_place_by_mistake_and_keeps_what_was_there() {
     damage(&world.file());
     let done = restored(&copy, data, true).await.unwrap();
     assert_eq!(done.replaced, Some(data.join("coordinator.db.replaced-2")));
+}
+
+/// Makes a model of this many weights; the answer is whether there was room.
+async fn has_room(world: &World, name: &str, weights: u32) -> bool {
+    let (store, now) = (&world.core.store, world.clock.wall());
+    let name = name.parse().unwrap();
+    match done(now, |deed| store.create_model(name, artifact(weights), deed)).await {
+        Ok(made) => made.is_ok(),
+        Err(StoreError::Full { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_full_database_is_told_apart_and_has_room_again() {
+    let (world, _) = busy().await;
+    let mut world = world.reopened(0, 2).await;
+    let second = async |world: &mut World| {
+        world.advance(1_000);
+        world.tick().await;
+        world.core.readiness()
+    };
+    // What is too much alone leaves room for others.
+    assert!(!has_room(&world, "huge", 2_500_000).await);
+    assert_eq!(second(&mut world).await, Readiness::Ready);
+    for (round, weights) in [500_000, 100_000, 20_000].into_iter().enumerate() {
+        let mut number = 0;
+        while has_room(&world, &format!("m{round}-{number}"), weights + number).await {
+            number += 1;
+            assert!(number < 100, "the size has a limit");
+        }
+    }
+    assert_eq!(second(&mut world).await, Readiness::StorageFull);
+    assert_eq!(second(&mut world).await, Readiness::StorageFull, "until there is room");
+    // Somebody makes room.
+    sql(
+        &world.file(),
+        "UPDATE artifacts SET bytes = x'', dropped_ms = 1 WHERE length(bytes) > 90000",
+    )
+    .await;
+    assert_eq!(second(&mut world).await, Readiness::Ready);
+    assert_eq!(world.count_rows("room").await, 0, "nothing is left of the trial");
+    assert!(has_room(&world, "last", 90_000).await);
 }
 
 async fn examined(world: &World) -> Diagnosis {

@@ -184,6 +184,10 @@ async fn a_version_goes_from_step_to_step_as_its_guard_is_met() {
     world.model(2).await;
     let names: Vec<String> = (0..40).map(|i| format!("n{i:02}")).collect();
     let nodes = fleet(&world, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut others = Vec::new();
+    for text in ["x0", "x1", "x2", "x3", "x4"] {
+        others.push(follower(&world, text, "canary").await);
+    }
     world.channel("stable", 1, setup("accuracy >= 0.5 over 3 nodes", &[10, 50, 100])).await;
     world.promote("stable", 2).await.unwrap();
     let mut reached: Vec<&NodeId> = Vec::new();
@@ -195,10 +199,10 @@ async fn a_version_goes_from_step_to_step_as_its_guard_is_met() {
             nodes.iter().zip(&versions).filter(|(_, at)| **at == 2).map(|(node, _)| node).collect();
         let added: Vec<_> = inside.iter().filter(|node| !reached.contains(node)).collect();
         assert!(added.len() > 3 && reached.len() + added.len() == inside.len(), "{versions:?}");
-        // Nodes out of the step do not count, whatever they say of the version; nor do those of the step before.
+        // Who follows another channel does not count, whatever they say of the version; nor do those of the step before.
         let digest = stands.newest.digest;
-        let outside = nodes.iter().filter(|node| !inside.contains(node)).map(|node| (node, 0));
-        for (node, correct) in outside.chain(reached.iter().map(|node| (*node, 10))) {
+        let others = others.iter().map(|node| (node, 0));
+        for (node, correct) in others.chain(reached.iter().map(|node| (*node, 10))) {
             let (node, model) = (node.clone(), model());
             let evaluation = Evaluation { node, model, version: digest, samples: 10, correct };
             world.core.record(evaluation).await.unwrap().unwrap();
@@ -428,6 +432,23 @@ async fn one_promotion_at_a_time_and_none_of_a_pinned_channel() {
     let states: Vec<_> = world.course("stable").await.iter().map(|one| one.2).collect();
     let (d, s, r) = (State::Done, State::Superseded, State::Rolling);
     assert_eq!(states, [d, s, s, d, d, r]);
+}
+
+#[tokio::test]
+async fn to_promote_what_the_channel_has_takes_back_what_is_on_its_way() {
+    let mut world = World::new().await;
+    world.model(2).await;
+    let nodes = fleet(&world, &["a", "b"]).await;
+    world.channel("stable", 1, setup("accuracy >= 0.5 over 2 nodes", &[100])).await;
+    world.force("stable", 1).await.unwrap();
+    assert_eq!(world.history("stable").await.len(), 1, "it is there already");
+    world.promote("stable", 2).await.unwrap();
+    assert_eq!(world.held(&nodes).await, [2, 2]);
+    world.force("stable", 1).await.unwrap();
+    assert_eq!(world.held(&nodes).await, [1, 1]);
+    let stands = world.stands("stable").await.newest;
+    assert_eq!((stands.state, stands.told, stands.watched), (State::Done, 1, false));
+    assert_eq!(world.steer("stable", Move::RollBack).await.unwrap_err(), NotMoved::NothingBehind);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(super) struct Status {
 }
 
 fn states() -> utoipa::openapi::Schema {
-    words(&["ok", "ready", "store_failing", "draining"], "In one word.")
+    words(&["ok", "ready", "storage_full", "store_failing", "draining"], "In one word.")
 }
 
 problems!(Problems = OPEN);

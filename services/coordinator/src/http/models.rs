@@ -23,7 +23,7 @@ use crate::store::{Accuracy, Created, Model, Reply, Totals, Version, Which};
 #[serde(deny_unknown_fields)]
 pub(super) struct NewModel {
     /// Its name.
-    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", examples("cues"))]
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,62}$", examples("tones"))]
     name: String,
     /// The first version's artifact, in base64.
     #[schema(content_encoding = "base64", max_length = 5_704_022, examples(an_artifact))]

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use crate::access::Scope;
 
-/// Routes that need no token: what a load balancer asks.
+/// Paths that need no token, whatever the method: what a load balancer asks. They do nothing but answer.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Paths, and all below them, that need the scope `admin` whatever the method: who may come in, and copies of
@@ -15,7 +15,7 @@ const ADMIN: [&str; 4] = ["/v1/tokens", "/v1/enrolment-tokens", "/v1/nodes/*/rev
 /// leads nowhere is as closed as any other, so that nobody learns by asking what there is.
 pub(super) fn needed(method: &Method, path: &str) -> Option<Scope> {
     let looks = matches!(*method, Method::GET | Method::HEAD);
-    if looks && OPEN.contains(&path) {
+    if OPEN.contains(&path) {
         return None;
     }
     Some(if ADMIN.into_iter().any(|root| is_below(root, path)) {
@@ -42,7 +42,8 @@ mod tests {
         for (method, route, scope) in [
             (Method::GET, "/healthz", None),
             (Method::HEAD, "/readyz", None),
-            (Method::POST, "/healthz", Some(Operate)),
+            (Method::POST, "/healthz", None),
+            (Method::TRACE, "/readyz", None),
             (Method::GET, "/v1/models", Some(Read)),
             (Method::HEAD, "/v1/models/m", Some(Read)),
             (Method::POST, "/v1/models", Some(Operate)),

@@ -42,10 +42,15 @@ pub(super) async fn promote(
         Err(Objection::Bad) => return Ok(Err(NotMoved::Bad(version))),
         Err(Objection::Running) if newest.version == version => return Ok(Ok(())),
         Err(Objection::Running) => return Ok(Err(NotMoved::Running(newest.number))),
-        Ok(()) if newest.version == version && !force => return Ok(Ok(())),
+        Ok(()) if newest.version == version => return Ok(Ok(())),
         Ok(()) => {}
     }
     end_live(tx, channel, State::Superseded, by.at).await?;
+    if version == good.version {
+        // It was good before, and has nothing but itself behind it.
+        fall_back(tx, channel, good, cause, by).await?;
+        return Ok(Ok(()));
+    }
     clear_bad(tx, model, name, digest).await?;
     let state = if setup.approval { State::Waiting } else { State::Rolling };
     let begin = Begin {
