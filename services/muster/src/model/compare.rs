@@ -52,14 +52,16 @@ const TENSORS: &[Column] = &[
 
 const GROUPS: &[Column] = &[
     Column::text("LABEL", |group, _| text(&group["label"])),
-    Column::number("NODES", |group, _| text(&group["nodes"])),
-    Column::number("SAMPLES", |group, _| text(&group["samples"])),
-    Column::number("ACCURACY", |group, _| percent(&group["correct"], &group["samples"])),
-    Column::number("WORST TENTH", |group, _| worst(group)),
+    Column::number("NODES", |group, _| text(&group["reports"]["nodes"])),
+    Column::number("SAMPLES", |group, _| text(&group["reports"]["samples"])),
+    Column::number("ACCURACY", |group, _| {
+        percent(&group["reports"]["correct"], &group["reports"]["samples"])
+    }),
+    Column::number("WORST TENTH", |group, _| worst(&group["reports"])),
 ];
 
-fn worst(group: &Value) -> String {
-    let worst = &group["worst_decile"];
+fn worst(reports: &Value) -> String {
+    let worst = &reports["worst_decile"];
     percent(&worst["correct"], &worst["samples"])
 }
 
@@ -114,14 +116,15 @@ pub(super) async fn evaluations(args: EvaluationsArgs) -> Result<u8, Failure> {
         out.say(&found.to_string())?;
         return Ok(0);
     }
+    let all = &found["all"];
     out.say(&facts(&[
-        ("nodes", text(&found["nodes"])),
-        ("samples", text(&found["samples"])),
-        ("accuracy", percent(&found["correct"], &found["samples"])),
-        ("worst tenth", worst(&found)),
+        ("nodes", text(&all["nodes"])),
+        ("samples", text(&all["samples"])),
+        ("accuracy", percent(&all["correct"], &all["samples"])),
+        ("worst tenth", worst(all)),
     ]))?;
     out.say("\nnodes by accuracy")?;
-    let deciles = found["deciles"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let deciles = all["deciles"].as_array().map(Vec::as_slice).unwrap_or_default();
     let named = |(index, count): (usize, &Value)| {
         (format!("{:>2} %", index * 10), count.as_u64().unwrap_or(0))
     };
