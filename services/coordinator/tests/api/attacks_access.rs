@@ -76,7 +76,7 @@ async fn what_is_no_bearer_token_is_nobody() {
     for head in [
         format!("authorization: {admin}\r\n"),
         format!("authorization: Basic {admin}\r\n"),
-        format!("authorization: Bearer\r\n"),
+        "authorization: Bearer\r\n".to_owned(),
         format!("authorization: Bearer {admin}\r\nauthorization: Bearer {admin}\r\n"),
         format!("authorization: Bearer {admin} {admin}\r\n"),
         format!("authorization: Bearer {}\r\n", admin.to_uppercase()),

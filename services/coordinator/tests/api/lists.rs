@@ -106,13 +106,13 @@ async fn filters_choose_and_refuse_what_they_do_not_understand() {
     let (site, _) = site().await;
     let ids = async |path: &str, field: &str| each(&pages(&site, path, 100).await, field);
     assert_eq!(ids("/v1/runs?model=m&", "id").await, [1]);
-    assert_eq!(ids("/v1/runs?model=n&", "id").await, [json!(0); 0]);
+    assert_eq!(ids("/v1/runs?model=n&", "id").await, [] as [Value; 0]);
     assert_eq!(ids("/v1/runs?state=completed&", "id").await, [1]);
-    assert_eq!(ids("/v1/runs?model=m&state=running&", "id").await, [json!(0); 0]);
+    assert_eq!(ids("/v1/runs?model=m&state=running&", "id").await, [] as [Value; 0]);
     assert_eq!(ids("/v1/runs/1/rounds?state=published&", "number").await, [1, 2]);
-    assert_eq!(ids("/v1/runs/1/rounds?state=open&", "number").await, [json!(0); 0]);
+    assert_eq!(ids("/v1/runs/1/rounds?state=open&", "number").await, [] as [Value; 0]);
     assert_eq!(ids("/v1/nodes?label=task%3Dnavigation&", "id").await, ["a", "b", "c"]);
-    assert_eq!(ids("/v1/nodes?label=task%20in%20(x,y)&", "id").await, [json!(0); 0]);
+    assert_eq!(ids("/v1/nodes?label=task%20in%20(x,y)&", "id").await, [] as [Value; 0]);
     assert_eq!(ids("/v1/nodes?label=!site&seen_within_s=3600&", "id").await, ["a", "b", "c"]);
     assert_eq!(ids("/v1/audit?subject=m/2&", "action").await, ["version.published"]);
     assert_eq!(ids("/v1/audit?action=node.enrolled&", "subject").await, ["a", "b", "c"]);
