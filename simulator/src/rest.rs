@@ -103,9 +103,9 @@ pub enum RestError {
         /// The problem, for people.
         detail: String,
         /// The problem, whole.
-        problem: Value,
+        problem: Box<Value>,
         /// After how many seconds it is worth another try, where the answer says it.
-        retry_after_s: Option<u64>,
+        retry_after_s: Option<u32>,
     },
     /// It answered with something that is not what was asked for.
     #[error("{method} {uri}: the answer is not understood: {why}")]
@@ -329,7 +329,7 @@ impl Rest {
             status,
             code: text("code"),
             detail: text("detail"),
-            problem,
+            problem: Box::new(problem),
             retry_after_s,
         })
     }

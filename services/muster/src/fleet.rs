@@ -55,7 +55,7 @@ pub(crate) struct NodeArgs {
 const NODES: &[Column] = &[
     Column::text("NODE", |node, _| text(&node["id"])),
     Column::text("LABELS", |node, _| labels(&node["labels"])),
-    Column::text("SEEN", |node, now| seen(node, now)),
+    Column::text("SEEN", seen),
     Column::number("TURNS", |node, _| text(&node["turns"])),
     Column::text("HOLDING", |node, _| digest(&node["holding"])).optional(),
     Column::text("STATUS", |node, _| status(&node["status"])).optional(),
