@@ -95,7 +95,7 @@ pub enum RestError {
         /// The method.
         method: Method,
         /// The address.
-        uri: Box<str>,
+        uri: String,
         /// The HTTP status.
         status: StatusCode,
         /// The problem's stable code.
@@ -105,7 +105,7 @@ pub enum RestError {
         /// The problem, whole.
         problem: Box<Value>,
         /// After how many seconds it is worth another try, where the answer says it.
-        retry_after_s: Option<u64>,
+        retry_after_s: Option<u32>,
     },
     /// It answered with something that is not what was asked for.
     #[error("{method} {uri}: the answer is not understood: {why}")]
@@ -325,11 +325,11 @@ impl Rest {
             |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or("unknown").to_owned();
         Err(RestError::Refused {
             method: method.clone(),
-            uri: uri.into(),
+            uri: uri.to_owned(),
             status,
             code: text("code"),
             detail: text("detail"),
-            problem: problem.into(),
+            problem: Box::new(problem),
             retry_after_s,
         })
     }

@@ -18,7 +18,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// How often a request is sent before it is given up.
 const TRIES_MAX: u32 = 4;
 /// Longest that a command waits because the coordinator asks it to, in seconds.
-const RETRY_AFTER_MAX_S: u64 = 5;
+const RETRY_AFTER_MAX_S: u32 = 5;
 /// Pause before the second try; it doubles with each.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// Items of a page.
@@ -221,7 +221,7 @@ fn pause(error: &RestError, tries: u32) -> Option<Duration> {
         RestError::Refused { status, retry_after_s: Some(s), .. }
             if matches!(status.as_u16(), 429 | 503) && *s <= RETRY_AFTER_MAX_S =>
         {
-            Some(Duration::from_secs(*s))
+            Some(Duration::from_secs((*s).into()))
         }
         _ => None,
     }
@@ -286,11 +286,11 @@ mod tests {
     fn what_is_worth_another_try_gets_one() {
         let refused = |status: u16, code: &str, retry_after_s| RestError::Refused {
             method: Method::POST,
-            uri: "".into(),
+            uri: String::new(),
             status: status.try_into().unwrap(),
             code: code.to_owned(),
             detail: String::new(),
-            problem: Value::Null.into(),
+            problem: Box::new(Value::Null),
             retry_after_s,
         };
         let lost = |connected| RestError::Unreachable {

@@ -201,15 +201,15 @@ mod tests {
 
     use super::*;
 
-    fn refused(status: u16, problem: &Value, retry_after_s: Option<u64>) -> Failure {
+    fn refused(status: u16, problem: &Value, retry_after_s: Option<u32>) -> Failure {
         let text = |key: &str| problem[key].as_str().unwrap_or("unknown").to_owned();
         Failure::from(RestError::Refused {
             method: Method::POST,
-            uri: "http://lab/v1/runs".into(),
+            uri: "http://lab/v1/runs".to_owned(),
             status: status.try_into().unwrap(),
             code: text("code"),
             detail: text("detail"),
-            problem: problem.clone().into(),
+            problem: Box::new(problem.clone()),
             retry_after_s,
         })
     }
