@@ -32,7 +32,7 @@ fn plan(site: &str, rounds: u32, server_learning_rate: f64) -> Value {
         "rounds": rounds,
         "cohort": {"goal": 2, "quorum": 2, "over_selection": 1.0, "deadline_ms": 600_000,
                    "select": format!("site={site}")},
-        "local": {"samples": 4, "schedule": [{"from_round": 1, "set": {"SPI_REGUL_MODE": 0}}]},
+        "local": {"samples": 4, "schedule": [{"from_round": 1, "registers": {"SPI_REGUL_MODE": 0}}]},
         "seed": 7,
     })
 }

@@ -48,15 +48,15 @@ struct Known {
     keys: BTreeMap<NodeId, Key>,
     profiles: BTreeSet<Arc<Profile>>,
     capacities: BTreeSet<Arc<BTreeMap<String, u64>>>,
-    held: BTreeSet<Arc<Digest>>,
     fleet: Fleet,
 }
 
-/// What a node enrolled with.
+/// What a node enrolled with, and the version it said it holds: all that nodes of a kind have in common.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Profile {
     labels: BTreeMap<String, String>,
     learners: Vec<String>,
+    holding: Option<Digest>,
 }
 
 #[derive(Debug)]
@@ -64,8 +64,6 @@ struct Present {
     profile: Arc<Profile>,
     /// What it reported; nothing of a node that reports nothing.
     status: Option<Box<NodeStatus>>,
-    /// The version it said it holds.
-    holding: Option<Arc<Digest>>,
     /// By the monotonic clock: when it should be heard of again.
     due_ms: u64,
     seen: Timestamp,
@@ -124,7 +122,8 @@ impl Presence {
             let key = Key { credential: Arc::new(credential), used: Used::default() };
             keys.insert(id.clone(), key);
         }
-        let profile = share(profiles, Arc::new(Profile { labels, learners }));
+        let holding = nodes.get(&id).and_then(|present| present.profile.holding);
+        let profile = share(profiles, Arc::new(Profile { labels, learners, holding }));
         match nodes.get_mut(&id) {
             // It enrolled again. Memory is newer than the row that was read.
             Some(present) => {
@@ -137,7 +136,6 @@ impl Presence {
                 let mut present = Present {
                     profile,
                     status: None,
-                    holding: None,
                     due_ms: 0,
                     seen: Timestamp(seen_ms),
                     turns: count,
@@ -219,17 +217,21 @@ impl Presence {
     /// A known node says which version it holds.
     pub(crate) fn holds(&self, node: &NodeId, version: Option<Digest>) {
         let mut known = self.lock();
-        let Known { nodes, held, .. } = &mut *known;
+        let Known { nodes, profiles, .. } = &mut *known;
         let Some(present) = nodes.get_mut(node) else { return };
-        let holding = version.map(|version| share(held, Arc::new(version)));
-        if let Some(old) = std::mem::replace(&mut present.holding, holding) {
-            release(held, &old);
+        if present.profile.holding == version {
+            return;
         }
+        let Profile { labels, learners, .. } = &*present.profile;
+        let (labels, learners) = (labels.clone(), learners.clone());
+        let profile = share(profiles, Arc::new(Profile { labels, learners, holding: version }));
+        let old = std::mem::replace(&mut present.profile, profile);
+        release(profiles, &old);
     }
 
     /// The version that a node said it holds, if it did since the start.
     pub(crate) fn holding(&self, node: &NodeId) -> Option<Digest> {
-        self.lock().nodes.get(node).and_then(|present| present.holding.as_deref().copied())
+        self.lock().nodes.get(node).and_then(|present| present.profile.holding)
     }
 
     /// What a known node should hold.
@@ -395,7 +397,7 @@ impl<'a> Wish<'a> {
     fn suits(&mut self, node: &Present) -> bool {
         let Self { cohort, learner, judged, silent } = self;
         let judge = || {
-            let Profile { labels, learners } = &*node.profile;
+            let Profile { labels, learners, .. } = &*node.profile;
             learners.iter().any(|known| known == learner) && cohort.selector.matches(labels)
         };
         !node.revoked
