@@ -101,3 +101,22 @@ async fn a_request_that_runs_holds_its_key() {
     assert_eq!((&body["status"], &body["code"]), (&409.into(), &"idempotency_key_in_use".into()));
     assert_eq!(ask().await.unwrap().status(), StatusCode::OK, "the key is free again");
 }
+
+#[tokio::test]
+async fn an_artifact_that_was_tampered_with_on_disk_reaches_nobody() {
+    use sqlx::{ConnectOptions as _, Connection as _};
+    let world = World::new().await;
+    world.run("m", crate::testing::plan(1, 1)).await;
+    let mut file =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(world.file()).connect().await.unwrap();
+    let tampered = "UPDATE artifacts SET bytes = zeroblob(length(bytes))";
+    assert_eq!(sqlx::query(tampered).execute(&mut file).await.unwrap().rows_affected(), 1);
+    file.close().await.unwrap();
+    let digest = world.core.store.model("m".parse().unwrap()).await.unwrap().unwrap().latest_digest;
+    for path in ["/v1/models/m/versions/1/artifact".to_owned(), format!("/v1/artifacts/{digest}")] {
+        let (status, body) = ask(router(world.core.clone()), &path).await;
+        assert_eq!((status.as_u16(), &body["code"]), (500, &"internal".into()), "{path}");
+    }
+    // What nodes fetch comes the same way.
+    assert!(matches!(world.core.store.artifact(digest).await, Err(StoreError::Failed { .. })));
+}
