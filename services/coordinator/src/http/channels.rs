@@ -17,7 +17,7 @@ use super::models::{EvaluationBody, ModelPath, no_model, parse_name};
 use super::moves::direct;
 use super::page::{Page, PageParams, PageQuery};
 use super::posted::{KeyParam, Posted};
-use super::problem::{Code, FieldError, Problem};
+use super::problem::{Code, Problem};
 use crate::core::Core;
 use crate::store::{Channel, Move, NewChannel, NotMoved, Promotion, Reply, Setup, Which};
 
@@ -249,11 +249,11 @@ pub(super) async fn create(
     let NewChannelBody { name, version, guard, steps, select, auto, approval, evaluate_samples } =
         body;
     let expected = "a name that begins with a letter and is not `latest`";
-    let parsed: ChannelName = name
-        .parse()
-        .map_err(|error: IdError| wrong(Code::InvalidName, "name", expected, error.to_string()))?;
+    let parsed: ChannelName = name.parse().map_err(|error: IdError| {
+        Problem::of_field(Code::InvalidName, "name", expected, error.to_string())
+    })?;
     if !is_free(&parsed) {
-        return Err(wrong(Code::InvalidName, "name", expected, name));
+        return Err(Problem::of_field(Code::InvalidName, "name", expected, name));
     }
     let setup = SetupBody { guard, steps, select, auto, approval, evaluate_samples };
     let new = NewChannel {
@@ -330,17 +330,22 @@ impl SetupBody {
         let Self { guard, steps, select, auto, approval, evaluate_samples } = self;
         let expected = "a guard like `accuracy >= 0.93 over 50 nodes`";
         let guard = guard.map(|text| text.parse()).transpose().map_err(|error: GuardError| {
-            wrong(Code::InvalidGuard, "guard", expected, error.to_string())
+            Problem::of_field(Code::InvalidGuard, "guard", expected, error.to_string())
         })?;
         let steps = match steps {
             None => Steps::default(),
             Some(percents) => Steps::new(percents.clone()).map_err(|error| {
-                wrong(Code::InvalidSteps, "steps", &error.to_string(), format!("{percents:?}"))
+                Problem::of_field(
+                    Code::InvalidSteps,
+                    "steps",
+                    &error.to_string(),
+                    format!("{percents:?}"),
+                )
             })?,
         };
         let selector: Selector =
             select.unwrap_or_default().parse().map_err(|error: SelectorError| {
-                wrong(
+                Problem::of_field(
                     Code::InvalidSelector,
                     "select",
                     "a selector, as in a plan",
@@ -351,16 +356,10 @@ impl SetupBody {
         if !(1..=SAMPLES_MAX).contains(&evaluate_samples) {
             let expected = format!("1 to {SAMPLES_MAX}");
             let got = evaluate_samples.to_string();
-            return Err(wrong(Code::InvalidValue, "evaluate_samples", &expected, got));
+            return Err(Problem::of_field(Code::InvalidValue, "evaluate_samples", &expected, got));
         }
         Ok(Setup { guard, steps, selector, auto, approval, evaluate_samples })
     }
-}
-
-fn wrong(code: Code, field: &str, expected: &str, got: String) -> Problem {
-    let detail = format!("{field}: {got}");
-    let error = FieldError { field: field.to_owned(), expected: expected.to_owned(), got };
-    Problem::new(code, detail).with(vec![error])
 }
 
 /// Names of a path: one that is none names nothing.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answers::problems;
-use super::page::{Everything, LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
+use super::page::{Asks, Everything, LIMIT_DEFAULT, Page, PageQuery, invalid};
 use super::problem::{Code, Problem};
 use crate::core::Core;
 use crate::store::{Event, Kept, StoreError};
@@ -128,7 +128,7 @@ async fn list(core: &Core, query: EventsQuery) -> Result<Response, Problem> {
     let EventsQuery { kind, limit, cursor, after, max_events, wait_s } = query;
     if after.is_some() || max_events.is_some() || wait_s.is_some() {
         let detail = "after, max_events and wait_s are for a stream: Accept: text/event-stream";
-        return Err(Problem::new(Code::InvalidQuery, detail));
+        return Err(invalid(detail));
     }
     let page = PageQuery::new("/v1/events", limit.unwrap_or(LIMIT_DEFAULT), cursor, Everything {})?;
     let kind = kind.unwrap_or_default();
@@ -144,7 +144,7 @@ async fn follow(
 ) -> Result<Response, Problem> {
     if query.limit.is_some() || query.cursor.is_some() {
         let detail = "limit and cursor are for a list; a stream takes after, max_events and wait_s";
-        return Err(Problem::new(Code::InvalidQuery, detail));
+        return Err(invalid(detail));
     }
     let last = last_event_id(headers)?.or(query.after);
     let seat = Arc::clone(&core.streams).try_acquire_owned().map_err(|_| {
@@ -301,21 +301,18 @@ impl<S: Send + Sync> FromRequestParts<S> for EventsQuery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = Query::<Self>::from_request_parts(parts, state).await;
-        let wrong = |detail: String| Problem::new(Code::InvalidQuery, detail);
-        let Query(query) = query.map_err(|error| wrong(error.body_text()))?;
+        let Asks(query) = Asks::<Self>::from_request_parts(parts, state).await?;
         if query.kind.as_ref().is_some_and(|kind| !(1..=KIND_BYTES_MAX).contains(&kind.len())) {
-            return Err(wrong(format!("kind should have 1 to {KIND_BYTES_MAX} bytes")));
+            return Err(invalid(format!("kind should have 1 to {KIND_BYTES_MAX} bytes")));
         }
         for (name, value, range) in [
             ("after", query.after, 0..=u64::MAX >> 1),
             ("max_events", query.max_events, 1..=u64::from(u32::MAX)),
             ("wait_s", query.wait_s, 0..=WAIT_S_MAX),
-            ("limit", query.limit.map(u64::from), 1..=u64::from(LIMIT_MAX)),
         ] {
             if let Some(got) = value.filter(|value| !range.contains(value)) {
                 let (min, max) = range.into_inner();
-                return Err(wrong(format!("{name} should be {min} to {max}, got {got}")));
+                return Err(invalid(format!("{name} should be {min} to {max}, got {got}")));
             }
         }
         Ok(query)

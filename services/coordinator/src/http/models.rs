@@ -14,7 +14,7 @@ use super::answers::problems;
 use super::body::Params;
 use super::page::{Page, PageParams, PageQuery};
 use super::posted::{KeyParam, Posted};
-use super::problem::{Code, FieldError, Problem};
+use super::problem::{Code, Problem};
 use crate::core::Core;
 use crate::store::{Accuracy, Created, Model, Reply, Totals, Version, Which};
 
@@ -182,17 +182,10 @@ pub(super) async fn create(
     State(core): State<Arc<Core>>,
     Posted { body: new, request }: Posted<NewModel>,
 ) -> Result<Reply, Problem> {
-    let wrong = |code, field: &str, expected: &str, got: String| {
-        let error = FieldError { field: field.to_owned(), expected: expected.to_owned(), got };
-        Problem::new(code, format!("{field}: {}", error.got)).with(vec![error])
-    };
     let name: ModelName = new.name.parse().map_err(|error: federation::IdError| {
-        wrong(Code::InvalidName, "name", "a name", error.to_string())
+        Problem::of_field(Code::InvalidName, "name", "a name", error.to_string())
     })?;
-    let not_one =
-        |got: String| wrong(Code::InvalidArtifact, "artifact", "an artifact in base64", got);
-    let bytes = STANDARD.decode(&new.artifact).map_err(|error| not_one(error.to_string()))?;
-    let artifact = Artifact::parse(&bytes).map_err(|error| not_one(error.to_string()))?;
+    let artifact = parse_artifact(&new.artifact)?;
     let deed = request.deed(|created: &Created| match created {
         Created::New(model) => {
             Reply::created(format!("/v1/models/{}", model.name), &show_model(model.clone()))
@@ -310,6 +303,15 @@ pub(super) fn pruned(version: &Version) -> Problem {
         Code::VersionPruned,
         format!("the artifact of version {number} of {model} is not kept any more"),
     )
+}
+
+/// The artifact in the field `artifact` of a body.
+pub(super) fn parse_artifact(text: &str) -> Result<Artifact, Problem> {
+    let not_one = |got: String| {
+        Problem::of_field(Code::InvalidArtifact, "artifact", "an artifact in base64", got)
+    };
+    let bytes = STANDARD.decode(text).map_err(|error| not_one(error.to_string()))?;
+    Artifact::parse(&bytes).map_err(|error| not_one(error.to_string()))
 }
 
 /// A model's name in a path: one that is none names nothing.

@@ -17,7 +17,7 @@ use super::problem::{Code, Problem};
 /// Items of a page, where the request does not say.
 pub(super) const LIMIT_DEFAULT: u32 = 100;
 /// Most items of a page.
-pub(super) const LIMIT_MAX: u32 = 1_000;
+const LIMIT_MAX: u32 = 1_000;
 
 /// Bytes of a cursor's check.
 const CHECK_BYTES: usize = 4;
@@ -80,6 +80,19 @@ fn parse<T: DeserializeOwned>(pairs: &[&str]) -> Result<T, Problem> {
     let query = Query::try_from_uri(&uri).map_err(|error| invalid(error.body_text()))?;
     let Query(value) = query;
     Ok(value)
+}
+
+/// A query string that asks for no page.
+pub(super) struct Asks<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asks<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
+        Ok(Self(query))
+    }
 }
 
 /// A query string that says nothing we understand.

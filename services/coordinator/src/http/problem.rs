@@ -76,6 +76,13 @@ impl Problem {
         Self { code, detail: detail.into(), errors: Vec::new(), retry_after_s }
     }
 
+    /// One field that is wrong.
+    pub(crate) fn of_field(code: Code, field: &str, expected: &str, got: String) -> Self {
+        let detail = format!("{field}: {got}");
+        let error = FieldError { field: field.to_owned(), expected: expected.to_owned(), got };
+        Self::new(code, detail).with(vec![error])
+    }
+
     /// The same problem with the fields that are wrong.
     pub(crate) fn with(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;

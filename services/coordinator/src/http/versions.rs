@@ -5,25 +5,21 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::{FromRequestParts, Query};
-use axum::http::request::Parts;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use federation::Artifact;
 use federation::compare::{Comparison, Histogram, TensorDifference, compare};
 use federation::reports::{Report, Summary, Total};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answers::problems;
 use super::body::Params;
 use super::models::{
-    EvaluationBody, ModelPath, VersionBody, VersionPath, find_version, parse_name, pruned,
-    show_version,
+    EvaluationBody, ModelPath, VersionBody, VersionPath, find_version, parse_artifact, parse_name,
+    pruned, show_version,
 };
+use super::page::Asks;
 use super::posted::{KeyParam, Posted};
-use super::problem::{Code, FieldError, Problem};
+use super::problem::{Code, Problem};
 use crate::core::Core;
 use crate::store::{Imported, Reply, Version};
 
@@ -166,20 +162,6 @@ problems!(
 problems!(CompareProblems = LIST + [NotFound, ModelNotFound, VersionNotFound, VersionPruned]);
 problems!(SummaryProblems = LIST + [NotFound, ModelNotFound, VersionNotFound]);
 
-/// A query string of this shape.
-pub(super) struct Asks<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asks<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(Self(query)),
-            Err(error) => Err(Problem::new(Code::InvalidQuery, error.body_text())),
-        }
-    }
-}
-
 /// Imports a version
 ///
 /// It becomes the newest version; the one before is its parent. Content that the newest version has already is not taken again.
@@ -199,16 +181,7 @@ pub(super) async fn import(
     Posted { body, request }: Posted<NewVersionBody>,
 ) -> Result<Reply, Problem> {
     let name = parse_name(&name)?;
-    let not_one = |got: String| {
-        let (field, expected) = ("artifact".to_owned(), "an artifact in base64".to_owned());
-        Problem::new(Code::InvalidArtifact, format!("artifact: {got}")).with(vec![FieldError {
-            field,
-            expected,
-            got,
-        }])
-    };
-    let bytes = STANDARD.decode(&body.artifact).map_err(|error| not_one(error.to_string()))?;
-    let artifact = Artifact::parse(&bytes).map_err(|error| not_one(error.to_string()))?;
+    let artifact = parse_artifact(&body.artifact)?;
     let deed = request.deed(|imported: &Imported| match imported {
         Imported::New(version) => {
             let place = format!("/v1/models/{}/versions/{}", version.model, version.number);

@@ -135,6 +135,39 @@ impl Store {
         })
         .await
     }
+
+    /// Up to `limit` nodes' reports about the version `digest` of a model, by node, after the name `after`.
+    pub(crate) async fn evaluations(
+        &self,
+        model: ModelName,
+        version: Digest,
+        after: String,
+        limit: u32,
+    ) -> Result<Vec<NodeEvaluation>, StoreError> {
+        self.read("evaluations", async move |tx: &mut SqliteConnection| {
+            let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+                "SELECT node_id, samples, correct, reported_ms FROM evaluations
+                 WHERE model = ? AND digest = ? AND node_id > ? ORDER BY node_id LIMIT ?",
+            )
+            .bind(model.as_str())
+            .bind(&version.0[..])
+            .bind(after)
+            .bind(limit)
+            .fetch_all(tx)
+            .await?;
+            let mut found = Vec::with_capacity(rows.len());
+            for (node, samples, correct, reported_ms) in rows {
+                found.push(NodeEvaluation {
+                    node: text("evaluations.node_id", &node)?,
+                    samples: int("evaluations.samples", samples)?,
+                    correct: int("evaluations.correct", correct)?,
+                    reported_ms: int("evaluations.reported_ms", reported_ms)?,
+                });
+            }
+            Ok(found)
+        })
+        .await
+    }
 }
 
 /// One report, with who made it.
@@ -177,41 +210,6 @@ impl TryFrom<ReportRow> for Reported {
             labels: json("nodes.labels", &labels)?,
             learners: json("nodes.learners", &learners)?,
         })
-    }
-}
-
-impl Store {
-    /// Up to `limit` nodes' reports about the version `digest` of a model, by node, after the name `after`.
-    pub(crate) async fn evaluations(
-        &self,
-        model: ModelName,
-        version: Digest,
-        after: String,
-        limit: u32,
-    ) -> Result<Vec<NodeEvaluation>, StoreError> {
-        self.read("evaluations", async move |tx: &mut SqliteConnection| {
-            let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
-                "SELECT node_id, samples, correct, reported_ms FROM evaluations
-                 WHERE model = ? AND digest = ? AND node_id > ? ORDER BY node_id LIMIT ?",
-            )
-            .bind(model.as_str())
-            .bind(&version.0[..])
-            .bind(after)
-            .bind(limit)
-            .fetch_all(tx)
-            .await?;
-            let mut found = Vec::with_capacity(rows.len());
-            for (node, samples, correct, reported_ms) in rows {
-                found.push(NodeEvaluation {
-                    node: text("evaluations.node_id", &node)?,
-                    samples: int("evaluations.samples", samples)?,
-                    correct: int("evaluations.correct", correct)?,
-                    reported_ms: int("evaluations.reported_ms", reported_ms)?,
-                });
-            }
-            Ok(found)
-        })
-        .await
     }
 }
 

@@ -5,8 +5,8 @@ use sqlx::SqliteConnection;
 
 use super::deed::{By, Deed, NotDone, Reply};
 use super::models::{Version, get_artifact, model_named, put_artifact, versions_after};
-use super::row::{int, sql};
-use super::runs::artifact as parse;
+use super::row::sql;
+use super::runs::{artifact as parse, live_run};
 use super::{Store, StoreError, audit};
 
 /// What became of a version that was brought.
@@ -41,13 +41,8 @@ impl Store {
             let Some(model) = model_named(tx, &name).await? else {
                 return Ok(Err(NotImported::UnknownModel));
             };
-            let busy: Option<i64> =
-                sqlx::query_scalar("SELECT id FROM runs WHERE model = ? AND ended_ms IS NULL")
-                    .bind(name.as_str())
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            if let Some(id) = busy {
-                return Ok(Err(NotImported::ModelBusy(RunId(int("runs.id", id)?))));
+            if let Some(run) = live_run(tx, &name).await? {
+                return Ok(Err(NotImported::ModelBusy(run)));
             }
             let before = get_artifact(tx, model.latest_digest).await?;
             let before = parse(&before.ok_or(sqlx::Error::RowNotFound)?)?;

@@ -147,13 +147,8 @@ impl Store {
             let Some(model) = model_named(tx, &name).await? else {
                 return Ok(Err(NotStarted::UnknownModel));
             };
-            let busy: Option<i64> =
-                sqlx::query_scalar("SELECT id FROM runs WHERE model = ? AND ended_ms IS NULL")
-                    .bind(name.as_str())
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            if let Some(id) = busy {
-                return Ok(Err(NotStarted::ModelBusy(RunId(int("runs.id", id)?))));
+            if let Some(run) = live_run(tx, &name).await? {
+                return Ok(Err(NotStarted::ModelBusy(run)));
             }
             let id: i64 = sqlx::query_scalar(
                 "INSERT INTO runs (model, plan, state, reproducible, base_version, round, attempt, created_ms)
@@ -200,6 +195,19 @@ impl Store {
         })
         .await
     }
+}
+
+/// The run that moves this model.
+pub(super) async fn live_run(
+    tx: &mut SqliteConnection,
+    model: &ModelName,
+) -> Result<Option<RunId>, Fault> {
+    let id: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM runs WHERE model = ? AND ended_ms IS NULL")
+            .bind(model.as_str())
+            .fetch_optional(tx)
+            .await?;
+    Ok(int_or_none("runs.id", id)?.map(RunId))
 }
 
 /// A stored plan.
