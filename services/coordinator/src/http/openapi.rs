@@ -11,7 +11,9 @@ use serde_json::Value;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, License, ObjectBuilder, RefOr, Response as Told, Schema, Type};
+use utoipa::openapi::{
+    Components, Info, License, ObjectBuilder, RefOr, Response as Told, Schema, Type,
+};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
@@ -49,7 +51,8 @@ static PAGES: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 /// The routes' own description, with what concerns them all.
 pub(super) fn describe(doors: Doors) -> Value {
     let mut document = super::routes().into_openapi();
-    document.info.title = "Muster".to_owned();
+    // The library would tell of itself.
+    document.info = Info::new("Muster", env!("CARGO_PKG_VERSION"));
     document.info.description = Some(ABOUT.to_owned());
     document.info.license = Some(License::new("MIT OR Apache-2.0"));
     let scheme = HttpBuilder::new()

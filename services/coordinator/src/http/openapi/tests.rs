@@ -26,6 +26,16 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 }
 
 #[test]
+fn it_is_about_this_program() {
+    let info = &document()["info"];
+    let about = serde_json::json!({
+        "title": "Muster", "version": env!("CARGO_PKG_VERSION"),
+        "license": {"name": "MIT OR Apache-2.0"}, "description": info["description"],
+    });
+    assert_eq!(info, &about, "and says nothing of the libraries it is made with");
+}
+
+#[test]
 fn the_operations_are_these() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
