@@ -7,9 +7,8 @@ use crate::access::Scope;
 /// Paths that need no token, whatever the method: what a load balancer asks. They do nothing but answer.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Paths, and all below them, that need the scope `admin` whatever the method: who may come in, and copies of
-/// everything. `*` is any one part.
-const ADMIN: [&str; 4] = ["/v1/tokens", "/v1/enrolment-tokens", "/v1/nodes/*/revoke", "/v1/backup"];
+/// Paths, and all below them, that need the scope `admin` whatever the method: who may come in. `*` is any one part.
+const ADMIN: [&str; 3] = ["/v1/tokens", "/v1/enrolment-tokens", "/v1/nodes/*/revoke"];
 
 /// The scope that a request needs: `None` for none. Paths are compared as they are sent, as the router does; one that
 /// leads nowhere is as closed as any other, so that nobody learns by asking what there is.
@@ -55,7 +54,6 @@ mod tests {
             (Method::GET, "/v1/tokens/1", Some(Admin)),
             (Method::POST, "/v1/tokens/1/revoke", Some(Admin)),
             (Method::POST, "/v1/enrolment-tokens", Some(Admin)),
-            (Method::POST, "/v1/backup", Some(Admin)),
             (Method::GET, "/v1/tokens-of-thanks", Some(Read)),
             (Method::GET, "/healthz/", Some(Read)),
             (Method::GET, "/nowhere", Some(Read)),

@@ -93,7 +93,7 @@ impl Store {
         spared: Spared,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        self.write("drop_artifacts", async move |tx: &mut SqliteConnection| {
+        let dropped = self.write("drop_artifacts", async move |tx: &mut SqliteConnection| {
             let rows: Vec<(String, i64, Vec<u8>)> = sqlx::query_as(
                 "SELECT v.model, v.number, v.digest FROM versions v
                  JOIN artifacts a ON a.digest = v.digest AND a.dropped_ms IS NULL
@@ -124,8 +124,13 @@ impl Store {
                 names.push(format!("{model}/{number}"));
             }
             tell_names(tx, Dropped::Artifacts, names, now).await
-        })
-        .await
+        });
+        let dropped = dropped.await?;
+        if dropped > 0 {
+            // What is gone is gone for everybody, also for who asked for it a moment ago.
+            self.artifacts.lock().expect("no code panics while it holds the cache").clear();
+        }
+        Ok(dropped)
     }
 
     /// Drops the sums of rounds that ended before `before`, and says of how many.

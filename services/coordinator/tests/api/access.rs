@@ -2,12 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use coordinator::{Auth, Config};
 use ed25519_dalek::{Signer as _, SigningKey};
 use federation::secret::{Kind, Secret, enrolment_statement};
-use federation::{Clock, Digest, Enrolment, EnrolmentProof, Entropy, NodeId, Timestamp};
+use federation::{Digest, Enrolment, EnrolmentProof, Entropy, NodeId};
 use proto::convert::{RefusalText, Reply};
 use proto::v1;
 use serde_json::{Value, json};
@@ -15,27 +14,7 @@ use tempfile::TempDir;
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{Response, Site, config, enrolment};
-
-/// A clock that stands still until told: rates and expiry are then exact.
-#[derive(Debug, Default)]
-pub(crate) struct Hands(AtomicU64);
-
-impl Hands {
-    pub(crate) fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hands {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1_800_000_000_000 + self.monotonic_ms())
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::support::{Hands, Response, Site, config, enrolment};
 
 #[derive(Debug)]
 struct Fixed(u8);

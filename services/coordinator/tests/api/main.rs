@@ -13,5 +13,6 @@ mod idempotency;
 mod lifecycle;
 mod lists;
 mod rest;
+mod retention;
 mod support;
 mod tls;

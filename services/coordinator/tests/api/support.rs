@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ use coordinator::{Config, Coordinator, Running, SystemClock};
 use federation::limits::CHUNK_BYTES;
 use federation::{
     Artifact, Candidate, Clock, Digest, Enrolment, Evaluation, Layout, Metrics, NodeId, Tensor,
-    TrainOrder,
+    Timestamp, TrainOrder,
 };
 use proto::convert::{Order, RefusalText, Reply, UpdatePart, WaitOrder};
 use proto::v1;
@@ -25,6 +26,26 @@ use tonic::transport::Channel;
 
 /// Weights of the test model.
 pub(crate) const WEIGHTS: u32 = 200_000;
+
+/// A clock that stands still until told: rates and expiry are then exact.
+#[derive(Debug, Default)]
+pub(crate) struct Hands(AtomicU64);
+
+impl Hands {
+    pub(crate) fn advance(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hands {
+    fn wall(&self) -> Timestamp {
+        Timestamp(1_800_000_000_000 + self.monotonic_ms())
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A coordinator, its directory, and a connection to its gRPC door.
 pub(crate) struct Site {
