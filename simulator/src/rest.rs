@@ -207,6 +207,12 @@ impl Rest {
         json!({"name": name, "artifact": STANDARD.encode(artifact.encode())})
     }
 
+    /// What is POSTed to `/v1/models/NAME/versions` to make an artifact the next version of a model.
+    #[must_use]
+    pub fn new_version(artifact: &Artifact) -> Value {
+        json!({"artifact": STANDARD.encode(artifact.encode())})
+    }
+
     fn parse<T: DeserializeOwned>(
         &self,
         method: Method,

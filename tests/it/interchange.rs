@@ -81,6 +81,15 @@ async fn a_model_goes_out_and_comes_back_under_another_name() {
     std::fs::write(&other, navigation_artifact(2).encode()).unwrap();
     let taken = ["import", "navigation", "--format", "muster", text(&other)];
     fails(&[&taken[..], &at].concat(), 65, &["[model_exists]"]).await;
+
+    // As the next version of the model; the same content again is the same version.
+    for _ in 0..2 {
+        let said = done(&[&taken[..], &["--next"], &at].concat()).await;
+        assert_eq!((&said["model"], &said["version"]), (&json!("navigation"), &json!(2)));
+        assert_eq!(said["digest"], Digest::of(&navigation_artifact(2).encode()).to_string());
+    }
+    let unknown = ["import", "nobody", "--next", "--format", "muster", text(&other)];
+    fails(&[&unknown[..], &at].concat(), 65, &["[model_not_found]"]).await;
     serve.stop().await;
 }
 

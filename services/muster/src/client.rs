@@ -84,6 +84,15 @@ impl Client {
         self.post("/v1/models", &Rest::new_model(name, artifact)).await
     }
 
+    /// Makes an artifact the next version of a model, or finds that it is its newest already.
+    pub(crate) async fn add_version(
+        &self,
+        model: &str,
+        artifact: &Artifact,
+    ) -> Result<Value, Failure> {
+        self.post(&format!("/v1/models/{model}/versions"), &Rest::new_version(artifact)).await
+    }
+
     /// GETs a list, all pages of it, in the shape of one page.
     pub(crate) async fn list(
         &self,

@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Get(files::GetArgs),
     /// Write a version of a model in another format
     Export(files::ExportArgs),
-    /// Make a new model of files in another format
+    /// Make a new model, or a model's next version, of files in another format
     Import(files::ImportArgs),
     /// Show how two versions differ: changed weights by tensor, their histogram, accuracy
     Compare(compare::CompareArgs),

@@ -58,12 +58,15 @@ pub(crate) struct ExportArgs {
                             muster model import [OPTIONS] --format <FORMAT> --out <ARTIFACT> <PATH>"
 )]
 pub(crate) struct ImportArgs {
-    /// The new model's name, if one is made; the file to read, for dat a directory
+    /// The model's name, unless --out is given; the file to read, for dat a directory
     #[arg(value_name = "NAME PATH", num_args = 1..=2, required = true)]
     name_and_path: Vec<String>,
     /// muster, spi, dat, npz or safetensors
     #[arg(long, value_name = "FORMAT")]
     format: Format,
+    /// Make it the next version of a model that is there
+    #[arg(long, conflicts_with = "out")]
+    next: bool,
     /// Write the artifact here instead of making a model
     #[arg(long, value_name = "ARTIFACT")]
     out: Option<PathBuf>,
@@ -117,15 +120,20 @@ pub(super) async fn export(args: ExportArgs) -> Result<u8, Failure> {
     told(out, about, &artifact, args.format, &args.out, "written to")
 }
 
-/// Makes a model of files, or an artifact.
+/// Makes a model of files, or its next version, or an artifact.
 pub(super) async fn import(args: ImportArgs) -> Result<u8, Failure> {
     let (path, about, artifact, out) = match (&args.name_and_path[..], &args.out) {
         ([name, path], None) => {
             let (name, path) = (name.parse::<ModelName>().map_err(name_failure)?, Path::new(path));
             let artifact = parse(path, args.format)?;
             let (client, out) = args.at.open()?;
-            client.create_model(name.as_str(), &artifact).await?;
-            (path, json!({"model": name.as_str(), "version": 1}), artifact, out)
+            let version = if args.next {
+                client.add_version(name.as_str(), &artifact).await?["number"].clone()
+            } else {
+                client.create_model(name.as_str(), &artifact).await?;
+                json!(1)
+            };
+            (path, json!({"model": name.as_str(), "version": version}), artifact, out)
         }
         ([path], Some(out)) => {
             let path = Path::new(path);
