@@ -457,7 +457,7 @@ pub enum RoundOutcome {
     Published = 2,
     /// Abandoned: the node's update is in no version.
     Abandoned = 3,
-    /// The coordinator does not know the round, or no longer.
+    /// The coordinator does not know the round, or does not keep what was counted in it any more.
     Unknown = 4,
 }
 impl RoundOutcome {

@@ -109,7 +109,7 @@ pub enum Settled {
     Published,
     /// It was abandoned: the update is in no version.
     Abandoned,
-    /// The coordinator does not know the round, or no longer.
+    /// The coordinator does not know the round, or does not keep what was counted in it any more.
     Unknown,
 }
 
