@@ -42,6 +42,8 @@ pub(super) struct RoundBody {
     cohort: u32,
     /// Updates counted in it.
     updates: u32,
+    /// Of those, updates whose contributions are not kept any more: they are in the sum and in no list.
+    updates_dropped: u32,
     /// Updates wanted.
     goal: u32,
     /// Fewest updates with which the deadline still publishes.
@@ -173,6 +175,7 @@ fn show_round(plan: &Plan, round: Round) -> RoundBody {
         version: round.version.map(|version| version.0),
         cohort: round.cohort,
         updates,
+        updates_dropped: round.dropped,
         goal: plan.cohort.goal,
         quorum: plan.cohort.quorum,
         served_ms: round.served_ms,

@@ -65,6 +65,8 @@ pub(crate) struct Round {
     pub(crate) cohort: u32,
     /// What its contributions add up to.
     pub(crate) totals: Totals,
+    /// Of the updates in its sum, those whose contributions are not kept any more.
+    pub(crate) dropped: u32,
     /// When it opened.
     pub(crate) opened_ms: u64,
     /// When it was published or abandoned.
@@ -132,6 +134,7 @@ struct RoundRow {
     cohort: i64,
     #[sqlx(flatten)]
     totals: TotalsRow,
+    receipts_dropped: i64,
     opened_ms: i64,
     closed_ms: Option<i64>,
 }
@@ -151,6 +154,7 @@ impl TryFrom<RoundRow> for Round {
             served_ms: int("rounds.served_ms", row.served_ms)?,
             cohort: int("rounds.cohort", row.cohort)?,
             totals: row.totals.try_into()?,
+            dropped: int("rounds.receipts_dropped", row.receipts_dropped)?,
             opened_ms: int("rounds.opened_ms", row.opened_ms)?,
             closed_ms: int_or_none("rounds.closed_ms", row.closed_ms)?,
         })

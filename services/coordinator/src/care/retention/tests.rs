@@ -8,7 +8,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::{AGAIN_MS, DAY_MS, EVERY_MS, FIRST_MS, Housekeeping, Policy};
 use crate::audit::{Outcome, Standing, replay, verify};
 use crate::core::Limits;
-use crate::store::StoreError;
+use crate::store::{StoreError, WhichRounds};
 use crate::testing::{World, fleet, plan, update};
 
 const NOTHING: Policy = Policy {
@@ -169,6 +169,14 @@ async fn dropped_receipts_are_neither_miscounted_nor_broken_and_their_nodes_are_
     assert_eq!(told(&world).await, (Standing::Pruned, 3, vec!["ok"; 6], 0));
     assert_eq!(world.count_rows("contributions").await, 4);
     let order = world.order(&nodes[0]).await;
+    let rounds = world.core.store.rounds(order.round.run, WhichRounds::default(), 0, 10).await;
+    let kept: Vec<_> = rounds
+        .unwrap()
+        .unwrap()
+        .iter()
+        .map(|round| (round.totals.updates, round.dropped))
+        .collect();
+    assert_eq!(kept, [(2, 2), (2, 2), (2, 2), (2, 0), (2, 0), (0, 0)], "the record says so");
     let mut old = order.round;
     old.number = 1;
     assert_eq!(world.fate(&nodes[0], old).await, Settled::Unknown);
