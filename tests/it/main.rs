@@ -10,6 +10,7 @@ mod bad_model;
 mod care;
 mod cli;
 mod cli_help;
+mod clients;
 mod crash;
 mod demo;
 mod full;

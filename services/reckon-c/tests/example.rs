@@ -33,6 +33,33 @@ fn the_example_prints_what_rust_computes() {
     assert_eq!(class("taught"), class("after"));
 }
 
+#[test]
+fn the_device_learns_and_knows_after_its_next_start_what_it_learnt() {
+    if !tool("cc", "the_device_learns_and_knows_after_its_next_start_what_it_learnt") {
+        return;
+    }
+    let dir = scratch("device");
+    let (program, flash) = (dir.join("device"), dir.join("weights.bin"));
+    // An earlier run of this test may have left its own.
+    let _ = fs::remove_file(&flash);
+    let mut cc = Command::new("cc");
+    cc.args(STRICT).arg("-I").arg(room().join("include"));
+    cc.arg(room().join("../../deploy/examples/c/device.c")).arg(library()).args(SYSTEM);
+    run(cc.arg("-o").arg(&program));
+    let right = |printed: &str| -> Vec<u32> {
+        let figures =
+            printed.lines().filter_map(|line| line.split_once(": ")?.1.split_once(" of "));
+        figures.map(|(right, _)| right.parse().expect("a count")).collect()
+    };
+    let first = run(Command::new(&program).arg(&flash));
+    assert!(first.starts_with("weights to begin with\n"), "{first}");
+    let learnt = right(&first);
+    assert!(learnt[0] < 80 && learnt[3] > 95, "of a hundred each: {learnt:?}");
+    let second = run(Command::new(&program).arg(&flash));
+    assert!(second.starts_with("weights from flash\n"), "{second}");
+    assert!(right(&second)[0] > 95, "{second}");
+}
+
 /// What `examples/learn.c` does, step by step, with `reckon`.
 fn the_example_in_rust() -> String {
     let registers = [
