@@ -24,4 +24,5 @@ mod support;
 mod sync;
 mod tidy;
 mod tls;
+mod traces;
 mod upgrade;

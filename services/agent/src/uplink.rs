@@ -232,7 +232,8 @@ impl Uplink {
             UpdatePart::Chunk(payload[from..to].to_vec().into())
         });
         let parts = tokio_stream::iter(header.chain(chunks).map(v1::PushUpdateRequest::from));
-        let request = self.request(parts);
+        let mut request = self.request(parts);
+        request.metadata_mut().insert("traceparent", traceparent(candidate));
         let reply: Reply<Receipt> =
             call.parse(call.made(self.client.clone().push_update(request)).await?)?;
         match reply {
@@ -284,6 +285,15 @@ pub fn retry_of(code: Code) -> (Retry, &'static str) {
         Code::InvalidArgument => (Retry::Never, "invalid_argument"),
         Code::OutOfRange => (Retry::Never, "out_of_range"),
     }
+}
+
+/// The trace of an update (W3C Trace Context), by which a coordinator that records traces shows what became of it. It follows
+/// from the update, so that all tries are in one; whether it is recorded is for the coordinator to say.
+fn traceparent(update: &Candidate) -> MetadataValue<Ascii> {
+    let about = format!("muster trace 1 {} {} {}", update.node, update.round, update.payload);
+    let id = Digest::of(about.as_bytes()).to_string();
+    let text = format!("00-{}-{}-01", &id[..32], &id[32..48]);
+    MetadataValue::try_from(text).expect("hexadecimal digits are printable ASCII")
 }
 
 /// One call: its name in messages, and how long it may take.

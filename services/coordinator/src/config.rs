@@ -62,6 +62,12 @@ settings! {
     /// How log lines look on standard error: text or json
     log_format: LogFormat = LogFormat::Text => "log.format", FORMAT, Restart;
 
+    /// Where traces go, by OTLP over gRPC, such as http://127.0.0.1:4317; empty for no traces
+    traces_endpoint: String = String::new() => "traces.endpoint", URL, Restart;
+
+    /// Of a thousand traces, how many are recorded, drawn by their ids
+    traces_per_1000: u32 = 1_000 => "traces.per_1000", N, Restart, 0..=1_000;
+
     /// How often rounds are looked at when nothing calls for it, in milliseconds
     tick_ms: u64 = 100 => "rounds.tick_ms", MS, Reload, 10..=1_000;
 
@@ -146,6 +152,11 @@ impl Config {
             let expected = format!("a level or directives ({error})");
             problems.push(ConfigProblem::invalid("--log", expected, &self.log));
         }
+        if !self.traces_endpoint.is_empty() && !is_collector(&self.traces_endpoint) {
+            let expected = "an http or https URL without a path, such as http://127.0.0.1:4317";
+            let got = &self.traces_endpoint;
+            problems.push(ConfigProblem::invalid("--traces-endpoint", expected, got));
+        }
         for setting in SETTINGS {
             if let (Some(range), Some(value)) = (&setting.range, setting.value(self).as_integer())
                 && !u64::try_from(value).is_ok_and(|value| range.contains(&value))
@@ -195,6 +206,14 @@ impl Config {
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn is_collector(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.authority().is_some()
+            && url.path_and_query().is_none_or(|path| path == "/")
+    })
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

@@ -17,6 +17,7 @@ use crate::orders::Board;
 use crate::posted::Posted;
 use crate::presence::{Heard, Presence};
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
 /// Most streams of events at once: each costs a read of the database for each event.
 const STREAMS_MAX: usize = 256;
@@ -48,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) failing: AtomicBool,
     /// Who may come in.
     pub(crate) access: Access,
+    /// The traces of updates whose rounds are open.
+    pub(crate) traces: Traces,
     /// Whether there is no room to write.
     pub(crate) full: AtomicBool,
     /// The bounds to keep to, which a reload may move: read at each use.
@@ -107,6 +110,7 @@ impl Core {
             wake: Notify::new(),
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
+            traces: Traces::default(),
             access: Access::new(limits.auth, entropy),
             full: AtomicBool::new(false),
             limits: RwLock::new(*limits),

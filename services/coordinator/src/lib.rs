@@ -5,7 +5,7 @@
 //! 1. `config`, [`start`](StartError), `server`, `reload`, `shutdown`: how a coordinator comes up, changes and goes
 //!    down; `files`: how many can be connected to it.
 //! 2. `grpc` decodes what a node says; `http` what people say. Both only translate.
-//!    `access` says who may come in, and how often.
+//!    `access` says who may come in, and how often; `traces` follows a call to what becomes of it.
 //! 3. `orders` gives a node its work; `presence` knows who is there to be drawn.
 //! 4. `admission` judges an update; `commit` has it counted, in a group. The receipt goes out after the commit.
 //! 5. `store` is the only place with SQL: one writer, `synchronous=FULL`, every transaction named.
@@ -43,6 +43,7 @@ mod store;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+mod traces;
 
 pub use access::{Auth, Scope};
 pub use clock::SystemClock;

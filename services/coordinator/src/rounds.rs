@@ -215,29 +215,40 @@ impl Rounds {
             return Ok(false);
         }
         let (store, now) = (&self.core.store, self.core.clock.wall());
+        let traces = self.core.traces.settling(run.round);
         let settled = store.settle_round(live.key, served_ms, now, next_version).await?;
         let (id, number, attempt) = (run.round.run.0, run.round.number, run.round.attempt);
         match settled {
-            Settled::Waits => return Ok(false),
-            Settled::Published { version, digest, updates, run } => tracing::info!(
-                run.id = id,
-                run.state = %run,
-                round = number,
-                attempt,
-                updates,
-                version = version.0,
-                version.digest = %digest,
-                "published a version"
-            ),
-            Settled::Abandoned { updates, run } => tracing::warn!(
-                run.id = id,
-                run.state = %run,
-                round = number,
-                attempt,
-                updates,
-                "abandoned a round: its deadline came before its quorum"
-            ),
+            Settled::Waits => {
+                self.core.traces.waits(traces);
+                return Ok(false);
+            }
+            Settled::Published { version, digest, updates, run } => {
+                traces.published(version.0, digest);
+                tracing::info!(
+                    run.id = id,
+                    run.state = %run,
+                    round = number,
+                    attempt,
+                    updates,
+                    version = version.0,
+                    version.digest = %digest,
+                    "published a version"
+                );
+            }
+            Settled::Abandoned { updates, run } => {
+                traces.abandoned();
+                tracing::warn!(
+                    run.id = id,
+                    run.state = %run,
+                    round = number,
+                    attempt,
+                    updates,
+                    "abandoned a round: its deadline came before its quorum"
+                );
+            }
         }
+        self.core.traces.settled(run.round);
         self.open.remove(&live.key);
         self.core.channels.moved();
         Ok(true)

@@ -128,7 +128,7 @@ async fn serve(args: coordinator::Args) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let log = telemetry::init(&loaded.config);
+    let (log, tracing) = telemetry::init(&loaded.config);
     coordinator::warn_of_unknown_variables(&config::variables(&Cli::command()));
     files::raise_limit();
     let (signals, hangups) = match signals().and_then(|signals| Ok((signals, hangups()?))) {
@@ -148,6 +148,7 @@ async fn serve(args: coordinator::Args) -> ExitCode {
         ended = until_signalled(running, signals) => ended,
         never = reloader.run(hangups) => match never {},
     };
+    tracing.end().await;
     match ended {
         Ok(Ended::InOrder) => ExitCode::SUCCESS,
         // The shell's convention for a process that a signal ended. Not a return: nothing is waited for any more.

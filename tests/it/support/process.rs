@@ -133,6 +133,11 @@ impl Serve {
         signal(&self.child, Signal::HUP);
     }
 
+    /// Starts a coordinator with flags and variables of `command`.
+    pub(crate) async fn start_with(command: Command, data_dir: &Path) -> Self {
+        Self::start_by(command, data_dir, "127.0.0.1:0", "127.0.0.1:0").await
+    }
+
     /// Starts a coordinator under another program.
     pub(crate) async fn start_by(
         mut command: Command,

@@ -93,7 +93,13 @@ impl Fleet {
             .try_acquire_many_owned(kib)
             .map_err(|_| CallError::Overloaded)?;
         let payload = read_payload(parts, &candidate).await?;
-        Ok(self.core.count(candidate, payload, room).await?)
+        let round = candidate.round;
+        let traced = self.core.traces.counting(round);
+        let answer = self.core.count(candidate, payload, room).await;
+        if let (Some(update), Ok(Err(_)) | Err(_)) = (&traced, &answer) {
+            self.core.traces.refused(round, update);
+        }
+        Ok(answer?)
     }
 }
 

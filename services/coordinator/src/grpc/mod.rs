@@ -20,10 +20,13 @@ use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::field::Empty;
+use tracing::{Span, info_span};
 
 use self::fleet::Fleet;
 use self::status::CallError;
 use crate::core::Core;
+use crate::traces;
 
 /// The names under which health is asked for: the server as a whole, and its one service.
 pub(crate) const HEALTH_SERVICES: [&str; 2] = ["", "muster.fleet.v1.FleetService"];
@@ -75,13 +78,7 @@ pub(crate) async fn serve<IO>(
         .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
         .http2_max_local_error_reset_streams(Some(ERRORS_MAX))
         .timeout(CALL_TIME_MAX)
-        .trace_fn(|request| {
-            tracing::info_span!(
-                "call",
-                path = request.uri().path(),
-                node.id = tracing::field::Empty
-            )
-        })
+        .trace_fn(span)
         .layer(CatchPanicLayer::custom(panicked))
         .add_service(fleet)
         .add_service(health)
@@ -90,6 +87,21 @@ pub(crate) async fn serve<IO>(
     if let Err(error) = served.await {
         tracing::error!(%error, "serve gRPC");
     }
+}
+
+/// A call's span, in its caller's trace.
+fn span(request: &http::Request<()>) -> Span {
+    let path = request.uri().path();
+    let span = match path.rsplit('/').next() {
+        Some("Enrol") => info_span!("enrol", node.id = Empty),
+        Some("WaitOrder") => info_span!("wait order", node.id = Empty),
+        Some("FetchVersion") => info_span!("fetch version", node.id = Empty),
+        Some("PushUpdate") => info_span!("push update", node.id = Empty),
+        Some("ReportEvaluation") => info_span!("report evaluation", node.id = Empty),
+        _ => info_span!("call", path),
+    };
+    traces::follow_caller(&span, request.headers());
+    span
 }
 
 /// Answers for a handler that panicked. The panic's message is on standard error already.
