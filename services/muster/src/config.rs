@@ -132,35 +132,35 @@ mod tests {
 
     const BEGIN: &str = "<!-- settings of serve: written by a test -->";
 
-    /// README's table of the coordinator's settings is what they say of themselves.
+    /// The table of the coordinator's settings in docs is what they say of themselves.
     ///
     /// The test writes it anew if it is not, and fails.
     #[test]
-    fn readme_has_the_settings_of_serve() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-        let readme = std::fs::read_to_string(&file).unwrap();
-        let (before, rest) = readme.split_once(BEGIN).expect(BEGIN);
+    fn the_docs_have_the_settings_of_serve() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let docs = std::fs::read_to_string(&file).unwrap();
+        let (before, rest) = docs.split_once(BEGIN).expect(BEGIN);
         let (_, after) = rest.split_once("\n\n").expect("an empty line after the table");
         let rows: Vec<String> = SETTINGS.iter().map(Setting::row).collect();
         let head = "| file | variable | flag | meaning |\n|---|---|---|---|";
         let right = format!("{before}{BEGIN}\n{head}\n{}\n\n{after}", rows.join("\n"));
-        if readme != right {
+        if docs != right {
             std::fs::write(&file, right).unwrap();
-            panic!("README's table of settings was not right; it is now");
+            panic!("the table of settings was not right; it is now");
         }
     }
 
     #[test]
-    fn variables_and_readme_agree() {
-        let readme = include_str!("../../../README.md");
-        let told: BTreeSet<String> = readme
+    fn variables_and_docs_agree() {
+        let docs = include_str!("../../../docs/configuration.md");
+        let told: BTreeSet<String> = docs
             .lines()
             .filter(|line| line.starts_with('|'))
             .flat_map(|line| line.split('`'))
             .filter(|word| word.starts_with("MUSTER_"))
             .map(str::to_owned)
             .collect();
-        assert_eq!(variables(&Cli::command()), told, "left: read; right: in README's tables");
+        assert_eq!(variables(&Cli::command()), told, "left: read; right: in the tables");
     }
 
     #[test]

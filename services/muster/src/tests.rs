@@ -1,7 +1,8 @@
-//! The command line as a whole: that clap finds it sound, and that docs/cli.md says what it is.
+//! The command line as a whole: that clap finds it sound, that docs/cli.md says what it is, and that what the other pages say
+//! of it can be typed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command, CommandFactory as _};
 
@@ -28,10 +29,81 @@ fn what_is_secret_is_not_in_a_help_text() {
     assert!(looked_at > 0);
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// README and the pages of docs, by their paths.
+fn pages() -> Vec<(PathBuf, String)> {
+    let listed = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> =
+        listed.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect();
+    paths.extend(["README.md", "ARCHITECTURE.md", "BENCHMARKS.md"].map(|name| root().join(name)));
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The words of a command line in a page, up to what a shell would do with its output.
+fn words(line: &str) -> Vec<String> {
+    let plain = line.split(" # ").next().unwrap_or(line).trim_end_matches([' ', '&']);
+    let words = plain.split_whitespace().map(|word| word.trim_matches(['\'', '"']).to_owned());
+    words.take_while(|word| !["|", ">", "<", "2>", "&&", ";"].contains(&word.as_str())).collect()
+}
+
+#[test]
+fn what_the_pages_say_can_be_typed() {
+    let mut commands = 0;
+    for (path, page) in pages().into_iter().filter(|(path, _)| !path.ends_with("docs/cli.md")) {
+        let blocks = page.split("```").skip(1).step_by(2).filter(|block| block.starts_with("sh"));
+        let lines = blocks.map(|block| block.replace("\\\n", " "));
+        for line in lines.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()) {
+            if !line.starts_with("muster ") {
+                continue;
+            }
+            commands += 1;
+            let Err(error) = Cli::command().try_get_matches_from(words(&line)) else { continue };
+            // A word in capitals stands for what only the reader knows.
+            let capitals =
+                |word: &str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase());
+            let stands_for = error.kind() == clap::error::ErrorKind::ValueValidation
+                && words(&line).iter().any(|word| capitals(word));
+            assert!(stands_for, "{}: `{line}`: {error}", path.display());
+        }
+    }
+    assert!(commands > 30, "{commands} commands were found");
+}
+
+#[test]
+fn every_link_in_the_pages_leads_somewhere() {
+    let mut links = 0;
+    for (path, page) in pages() {
+        for rest in page.split("](").skip(1) {
+            let link = rest.split(')').next().unwrap_or_default();
+            let (file, part) = link.split_once('#').unwrap_or((link, ""));
+            if link.contains("://") {
+                continue;
+            }
+            links += 1;
+            let target =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link}", path.display());
+            if !part.is_empty() {
+                let text = fs::read_to_string(target).unwrap();
+                let heads = text.lines().filter(|line| line.starts_with('#')).map(|head| {
+                    let head = head.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+                    head.replace(|c: char| !c.is_alphanumeric() && c != '-' && c != '_', "")
+                });
+                assert!(heads.into_iter().any(|head| head == part), "{}: {link}", path.display());
+            }
+        }
+    }
+    assert!(links > 20, "{links} links were found");
+}
+
 /// `BLESS=1` writes the page anew.
 #[test]
 fn the_reference_says_what_the_commands_are() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let path = root().join("docs/cli.md");
     let expected = reference();
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, &expected).unwrap();

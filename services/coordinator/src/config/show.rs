@@ -1,4 +1,4 @@
-//! The configuration in words: what would be used and where it comes from, a file to begin with, rows for the README.
+//! The configuration in words: what would be used and where it comes from, a file to begin with, rows for the docs.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -103,7 +103,7 @@ impl Setting {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Its row in the README's table.
+    /// Its row in the table of docs/configuration.md.
     #[must_use]
     pub fn row(&self) -> String {
         let default = self.default_text().map(|text| format!(" (default `{text}`)"));
