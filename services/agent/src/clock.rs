@@ -65,7 +65,8 @@ impl Comparison {
                 (off_ms.unsigned_abs() / 1_000, if off_ms > 0 { "ahead of" } else { "behind" });
             warn!(
                 code = "clock_off",
-                off_ms, "this node's clock is {seconds} s {way} the coordinator's: set it, or certificates may seem \
+                off_ms,
+                "this node's clock is {seconds} s {way} the coordinator's: set it, or certificates may seem \
                  to be from another time"
             );
         }

@@ -20,7 +20,8 @@ mod tests {
 
     #[test]
     fn the_peak_is_read() {
-        let status = "Name:\tmuster-agent\nVmPeak:\t  90000 kB\nVmHWM:\t    5120 kB\nVmRSS:\t    4096 kB\n";
+        let status =
+            "Name:\tmuster-agent\nVmPeak:\t  90000 kB\nVmHWM:\t    5120 kB\nVmRSS:\t    4096 kB\n";
         assert_eq!(peak(status), Some(5_120));
         assert_eq!((peak(""), peak("VmHWM:\t5120 MB")), (None, None));
     }

@@ -164,9 +164,8 @@ mod tests {
     fn nodes_that_share_a_directory_take_what_is_free_and_come_back_to_it() {
         let settings = Cli::parse_from(["muster-agent"]).args.settings().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let take = || {
-            first_free(settings.clone(), dir.path(), |settings| StateDir::open(&settings.state))
-        };
+        let take =
+            || first_free(settings.clone(), dir.path(), |settings| StateDir::open(&settings.state));
         let [first, second, third] = [(); 3].map(|()| take().unwrap());
         let of = |number: &str| dir.path().join(number);
         assert_eq!([&first.0.state, &second.0.state], [&of("1"), &of("2")]);

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
 use federation::{
-    Candidate, Clock, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt, RoundRef,
-    Settled,
+    Candidate, Clock, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt,
+    RoundRef, Settled,
 };
 use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;

@@ -241,10 +241,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_answer_is_not_ready() {
-        let config = |listen: &str| Config {
-            http_listen: listen.parse().unwrap(),
-            ..Config::default()
-        };
+        let config =
+            |listen: &str| Config { http_listen: listen.parse().unwrap(), ..Config::default() };
         // Nobody listens on port 1.
         let error = ready(&config("127.0.0.1:1")).await.unwrap_err();
         assert_eq!((error.code(), error.exit_code()), ("coordinator_unreachable", 69));

@@ -13,8 +13,6 @@ use crate::print::{Out, note};
 use crate::remote::Remote;
 use crate::table::text;
 
-/// Samples that all nodes learn from together in a round: those that the task's plan was measured with.
-const ROUND_SAMPLES: u64 = 200;
 /// Held-out samples on which each node tests each version.
 const EVALUATE_SAMPLES: u32 = 100;
 /// Milliseconds that a round waits for its last node before it goes on with half of them.
@@ -71,8 +69,7 @@ pub(super) async fn run(args: TeachArgs) -> Result<u8, Failure> {
     }
     let channels = format!("{path}/channels");
     if found(&client, &format!("{channels}/{CHANNEL}")).await?.is_none() {
-        let channel =
-            json!({"name": CHANNEL, "auto": true, "evaluate_samples": EVALUATE_SAMPLES});
+        let channel = json!({"name": CHANNEL, "auto": true, "evaluate_samples": EVALUATE_SAMPLES});
         client.post(&channels, &channel).await?;
     }
     let runs = client.list("/v1/runs", &[("model", Some(model.to_owned()))]).await?;
@@ -117,15 +114,16 @@ async fn together(client: &Client, nodes_min: u32, longest: Duration) -> Result<
             let seconds = longest.as_secs();
             let what = format!("{count} of {nodes_min} nodes came within {seconds} s");
             let failure = Failure::new("nodes_missing", what, status::UNAVAILABLE);
-            return Err(failure.hint("`muster fleet list` shows those that came; the others' logs say why"));
+            return Err(
+                failure.hint("`muster fleet list` shows those that came; the others' logs say why")
+            );
         }
         sleep(LOOK).await;
     }
 }
 
-/// The task's plan for so many nodes: together they learn from as many samples a round as those it was measured with.
+/// The task's plan for so many nodes: that for a fleet of 20, measured with 8 as well (ADR 0023).
 fn plan(nodes: u64) -> Value {
-    let samples = ROUND_SAMPLES.div_ceil(nodes.max(1)).clamp(5, 50);
     let step = |step: &tasks::navigation::plan::Step| {
         let registers = step.registers.iter().map(|&(name, value)| (name.to_owned(), json!(value)));
         json!({"from_round": step.from_round, "registers": registers.collect::<serde_json::Map<_, _>>()})
@@ -144,7 +142,7 @@ fn plan(nodes: u64) -> Value {
             "deadline_ms": DEADLINE_MS,
         },
         "local": {
-            "samples": samples,
+            "samples": FLEET.samples,
             "epochs": FLEET.epochs,
             "schedule": FLEET.schedule.iter().map(step).collect::<Vec<_>>(),
         },
@@ -177,13 +175,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plan_is_the_tasks_whatever_the_number_of_nodes() {
-        for (nodes, samples, quorum) in [(1, 50, 1), (3, 50, 2), (8, 25, 4), (20, 10, 10), (500, 5, 250)] {
+    fn the_plan_is_the_tasks_and_goes_on_with_half_of_the_nodes() {
+        for (nodes, quorum) in [(1, 1), (3, 2), (8, 4), (500, 250)] {
             let plan = plan(nodes);
-            assert_eq!(plan["local"]["samples"], samples, "{nodes} nodes");
-            assert_eq!((&plan["cohort"]["goal"], &plan["cohort"]["quorum"]), (&json!(nodes), &json!(quorum)));
-            assert_eq!(plan["local"]["schedule"][0]["registers"]["SPI_REGUL_MODE"], 0);
-            assert_eq!(plan["rounds"], FLEET.rounds);
+            let cohort = &plan["cohort"];
+            assert_eq!((&cohort["goal"], &cohort["quorum"]), (&json!(nodes), &json!(quorum)));
+            let local = &plan["local"];
+            assert_eq!((&local["samples"], &plan["rounds"]), (&json!(10), &json!(FLEET.rounds)));
+            assert_eq!(local["schedule"][0]["registers"]["SPI_REGUL_MODE"], 0);
+            assert_eq!(local["schedule"][3]["from_round"], 20);
         }
     }
 }

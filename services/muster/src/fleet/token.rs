@@ -177,9 +177,7 @@ mod tests {
 
     #[test]
     fn a_token_lets_in_until_it_is_used_up_over_or_revoked() {
-        let token = |uses: u64, expires: Value, revoked: Value| {
-            json!({"uses": uses, "uses_max": 2, "expires_at_ms": expires, "revoked_at_ms": revoked})
-        };
+        let token = |uses: u64, expires: Value, revoked: Value| json!({"uses": uses, "uses_max": 2, "expires_at_ms": expires, "revoked_at_ms": revoked});
         assert!(lets_in(&token(1, Value::Null, Value::Null), 10));
         assert!(lets_in(&token(0, json!(11), Value::Null), 10));
         assert!(!lets_in(&token(2, Value::Null, Value::Null), 10));
