@@ -201,6 +201,8 @@ async fn images_hold_a_binary_and_nothing_else() {
             if docker_made.contains(&path.split('/').next().unwrap()) {
                 assert!(size == "0" || mode.starts_with(['l', 'c', 'd']), "{line}");
             } else if mode.starts_with('d') {
+                let private = matches!(path, "data" | "state");
+                assert_eq!(mode, if private { "drwx------" } else { "drwxr-xr-x" }, "{line}");
                 found.insert(path);
             } else {
                 files.insert(path);

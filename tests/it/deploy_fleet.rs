@@ -125,7 +125,6 @@ async fn accuracy(rest: &Rest, model: &str) -> f64 {
     assert!(samples >= 100.0 * NODES as f64, "{all}");
     let accuracy = correct / samples;
     assert!(accuracy >= ACCURACY, "{correct} of {samples} unseen samples are right");
-    println!("{:.1} % of {samples} unseen samples", accuracy * 100.0);
     accuracy
 }
 

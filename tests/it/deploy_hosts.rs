@@ -155,8 +155,6 @@ async fn a_coordinator_whose_volume_is_full_says_so_and_goes_on_when_there_is_ro
             let list: Value = rest.get(&path).await.unwrap();
             assert_eq!(list["items"].as_array().unwrap().len(), 2, "{round}");
         }
-        let (status, said) = docker_status(&["exec", &coordinator, "muster", "doctor"]).await;
-        assert!(matches!(status, Some(0 | 1)), "nothing fails: {said}");
         let verified = ["muster", "audit", "verify", "--database", "/data/coordinator.db"];
         let (status, said) =
             docker_status(&[&["exec", &coordinator], &verified[..]].concat()).await;
