@@ -28,6 +28,11 @@ pub struct Args {
     /// Directory of the node's identity, journal and cache; made if there is none. Every node needs its own.
     #[arg(long, env = "MUSTER_STATE", value_name = "DIR", default_value = "muster-node")]
     pub state: PathBuf,
+    /// Directory of many nodes' states: this node takes the first of 1, 2, 3 and so on in it that no other node holds.
+    ///
+    /// For nodes that are started alike and share a disk, as the copies of a container do.
+    #[arg(long, env = "MUSTER_STATES", value_name = "DIR", conflicts_with = "state")]
+    pub states: Option<PathBuf>,
     /// The node's name, unique in the fleet [default: derived from its public key]
     #[arg(long, env = "MUSTER_NAME", value_name = "NAME")]
     pub name: Option<String>,
@@ -77,6 +82,16 @@ pub struct Args {
     /// The form of the log.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// For tests: the node's clock is so many milliseconds fast.
+    #[arg(
+        long,
+        hide = true,
+        env = "MUSTER_TEST_CLOCK_OFFSET_MS",
+        value_name = "MS",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub test_clock_offset_ms: i64,
     /// End when standard input is closed, as it is when the process that started this one ends.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,

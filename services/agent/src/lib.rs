@@ -9,11 +9,12 @@
 //! `journal` takes the update and the new residual in one write, and from there `uplink` pushes it until there is a
 //! receipt or a refusal. Memory is bounded by the model and by [`limits`]; there is no database.
 //!
-//! What it does not do: no transport types outside `uplink`, no clock but tokio's timers, no randomness but one
+//! What it does not do: no transport types outside `uplink`, no clock but tokio's timers and [`clock`], which only warns, no randomness but one
 //! `Entropy` for the key and the credential, and seeds for the rest. The coordinator must not import it.
 
 pub mod backoff;
 pub mod cache;
+pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod credential;
@@ -27,6 +28,7 @@ pub mod identity;
 pub mod journal;
 pub mod learner;
 pub mod limits;
+mod memory;
 pub mod node;
 pub mod residual;
 mod run;

@@ -21,6 +21,11 @@ pub const BACKOFF_MS_MAX: u64 = 30_000;
 pub const IDLE_MS_MIN: u64 = 10;
 /// Longest pause that the coordinator can ask for, in milliseconds: a wrong number must not silence a node for days.
 pub const IDLE_MS_MAX: u64 = federation::limits::RETRY_MS_MAX as u64;
+/// Most nodes that share a directory of states: many more than one machine runs.
+pub const STATES_MAX: u32 = 10_000;
+/// How far the node's clock may be from the coordinator's before that is told, in milliseconds: well above what the way
+/// of an answer takes, well below what spoils certificates and logs.
+pub const CLOCK_OFF_MS_MAX: u64 = 60_000;
 /// Largest status file that is read, in bytes: many times what all its keys take.
 pub const STATUS_BYTES_MAX: u64 = 16 << 10;
 /// Times an evaluation is reported before the node goes on without: it is worth less than the round.

@@ -2,16 +2,21 @@
 
 use std::future::Future;
 use std::io::{self, Read as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, info, info_span};
 
+use crate::clock::SystemClock;
 use crate::compute::Placement;
-use crate::config::Args;
+use crate::config::{Args, Settings};
 use crate::entropy::SystemEntropy;
 use crate::error::AgentError;
+use crate::limits::STATES_MAX;
+use crate::memory;
 use crate::node::{Node, Progress};
 use crate::telemetry;
 use crate::uplink::Uplink;
@@ -43,8 +48,15 @@ pub fn run(args: &Args) -> ExitCode {
 /// [`AgentError`] when it cannot start, or when the coordinator will not have it.
 pub async fn run_until(args: &Args, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
     let settings = args.settings()?;
-    let uplink = Uplink::connect(&settings.coordinator);
-    let mut node = Node::open(&settings, uplink, &SystemEntropy, Placement::Thread)?;
+    let clock = SystemClock::fast_by_ms(args.test_clock_offset_ms);
+    let uplink = Uplink::connect(&settings.coordinator).comparing(Arc::new(clock));
+    let open = |settings: &Settings| {
+        Node::open(settings, uplink.clone(), &SystemEntropy, Placement::Thread)
+    };
+    let (settings, mut node) = match &args.states {
+        None => (settings.clone(), open(&settings)?),
+        Some(states) => first_free(settings, states, open)?,
+    };
     let span = info_span!("node", node.id = %node.id());
     let drive = async {
         info!(coordinator = %settings.coordinator, state = %settings.state.display(), "the node starts");
@@ -55,8 +67,26 @@ pub async fn run_until(args: &Args, shutdown: impl Future<Output = ()>) -> Resul
         }
     };
     let result = drive.instrument(span).await;
-    info!("the node ends");
+    info!(memory.peak_kib = memory::peak_kib(), "the node ends");
     result
+}
+
+/// What `open` makes of the first of `states`' directories 1, 2, 3 and so on that no other node holds; and the settings
+/// that name it.
+fn first_free<T>(
+    settings: Settings,
+    states: &Path,
+    open: impl Fn(&Settings) -> Result<T, AgentError>,
+) -> Result<(Settings, T), AgentError> {
+    let mut settings = settings;
+    for number in 1..=STATES_MAX {
+        settings.state = states.join(number.to_string());
+        match open(&settings) {
+            Err(AgentError::StateDirInUse { .. }) if number < STATES_MAX => {}
+            opened => return opened.map(|opened| (settings, opened)),
+        }
+    }
+    unreachable!("the last one is answered whatever comes of it")
 }
 
 /// Steps `node` for ever, pausing as it asks.
@@ -115,4 +145,37 @@ fn end_of_input() -> Result<oneshot::Receiver<()>, AgentError> {
         .spawn(read)
         .map_err(AgentError::Start)?;
     Ok(closes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::files::StateDir;
+
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn nodes_that_share_a_directory_take_what_is_free_and_come_back_to_it() {
+        let settings = Cli::parse_from(["muster-agent"]).args.settings().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let take =
+            || first_free(settings.clone(), dir.path(), |settings| StateDir::open(&settings.state));
+        let [first, second, third] = [(); 3].map(|()| take().unwrap());
+        let of = |number: &str| dir.path().join(number);
+        assert_eq!([&first.0.state, &second.0.state], [&of("1"), &of("2")]);
+        assert_eq!(third.1.path(), of("3"));
+        drop(second);
+        let again = take().unwrap();
+        assert_eq!((again.0.state, take().unwrap().0.state), (of("2"), of("4")));
+        std::fs::write(of("5"), b"").unwrap();
+        let kept = take().unwrap();
+        assert_eq!(kept.0.state, of("4"), "it was dropped at once");
+        assert_eq!(take().unwrap_err().code(), "state_dir_unusable");
+    }
 }

@@ -8,24 +8,25 @@ mod address;
 mod trust;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
 use federation::{
-    Candidate, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt, RoundRef,
-    Settled,
+    Candidate, Clock, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt,
+    RoundRef, Settled,
 };
 use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use thiserror::Error;
 use tokio::time::timeout;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
+use crate::clock::Comparison;
 use crate::credential::Credential;
 use crate::limits::{CALL_MS_MAX, CONNECT_MS_MAX, TRANSFER_MS_MAX};
 
@@ -78,6 +79,8 @@ pub struct Uplink {
     client: FleetServiceClient<Channel>,
     /// What every call shows.
     authorization: Option<MetadataValue<Ascii>>,
+    /// A clock that is compared with the coordinator's.
+    comparison: Option<Arc<Mutex<Comparison>>>,
 }
 
 impl Uplink {
@@ -105,7 +108,14 @@ impl Uplink {
         Self {
             client: FleetServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
             authorization: None,
+            comparison: None,
         }
+    }
+
+    /// The same, which tells in the log when `clock` and the coordinator's differ.
+    #[must_use]
+    pub fn comparing(self, clock: Arc<dyn Clock>) -> Self {
+        Self { comparison: Some(Arc::new(Mutex::new(Comparison::of(clock)))), ..self }
     }
 
     /// Shows this credential at every call from now on.
@@ -114,6 +124,14 @@ impl Uplink {
         let mut value = MetadataValue::try_from(text).expect("a credential is printable ASCII");
         value.set_sensitive(true);
         self.authorization = Some(value);
+    }
+
+    /// Compares the clocks by what came with an answer.
+    fn compare(&self, metadata: &MetadataMap) {
+        let date = metadata.get("date").and_then(|date| date.to_str().ok());
+        if let (Some(comparison), Some(date)) = (&self.comparison, date) {
+            comparison.lock().unwrap_or_else(PoisonError::into_inner).look(date);
+        }
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
@@ -150,7 +168,13 @@ impl Uplink {
         let (node, status) = (node.clone(), Some(status));
         let request = WaitOrder { node, wait_ms, awaiting, status, follows: true, holding };
         let request = self.request(v1::WaitOrderRequest::from(request));
-        let message = call.made(self.client.clone().wait_order(request)).await?;
+        let mut client = self.client.clone();
+        let answer = async {
+            let answer = client.wait_order(request).await;
+            self.compare(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
+            answer
+        };
+        let message = call.made(answer).await?;
         let told: (Reply<Order>, Option<Settled>, Option<Hold>) = call.parse(message)?;
         let (reply, awaited, hold) = told;
         Ok(reply.map(|order| Asked { order, awaited, hold }))

@@ -1,11 +1,12 @@
 //! Care of a database: copies that can be relied on, their way back, and what is wrong with a data directory.
 //!
 //! [`backup()`] copies the database of a running or a stopped coordinator, [`restore()`] puts a copy in place,
-//! [`doctor()`] looks and changes nothing. `retention` is what a coordinator itself drops as it gets old.
+//! [`doctor()`] looks and changes nothing, [`ready()`] asks the coordinator itself. `retention` is what a coordinator itself drops as it gets old.
 
 mod backup;
 mod certificate;
 mod doctor;
+mod ready;
 mod restore;
 pub(crate) mod retention;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 pub use self::backup::{Backup, backup};
 pub use self::doctor::{Check, Diagnosis, Health, doctor};
+pub use self::ready::{NotReady, ready};
 pub use self::restore::{Restored, restore};
 use crate::audit::{self, AuditError, Standing, Verification};
 use crate::start::StartError;

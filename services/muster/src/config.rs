@@ -9,6 +9,8 @@ use coordinator::{Args, CONFIG_FILE, ConfigError, default_file};
 use serde_json::json;
 use thiserror::Error;
 
+use crate::certificate::CertificateArgs;
+
 /// What to do with a file of settings.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -16,6 +18,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Check a file and tell every mistake in it: exit status 0 for none, 64 for some
     Check(CheckArgs),
+    /// Make a certificate for `serve`, and what nodes and people trust it by, unless there is a good one
+    Certificate(CertificateArgs),
 }
 
 /// `muster config init`.
@@ -97,6 +101,7 @@ pub(crate) fn run(command: &Command) -> Result<(String, u8), Error> {
             let problems: Vec<_> = problems.collect();
             Ok((json!({ "file": name, "problems": problems }).to_string(), status))
         }
+        Command::Certificate(_) => unreachable!("`certificate` does it"),
     }
 }
 

@@ -60,6 +60,17 @@ Exit status:
 
 Errors go to standard error as `error[CODE]: what, where, why`; codes are stable, texts are not.";
 
+/// The exit statuses of `muster healthcheck`, for people.
+pub(crate) const HEALTHCHECK_STATUSES: &str = "\
+Asks /readyz at http.listen, without a token, over TLS if tls.cert is set: then the coordinator must show that certificate.
+
+Exit status:
+  0    it is ready
+  1    it is up and not ready: its storage is full or failing, or it is about to end
+  64   the settings are wrong, or leave the port open
+  66   the certificate cannot be read
+  69   nothing answers within 4 s, or it shows another certificate";
+
 /// A failure as it is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {

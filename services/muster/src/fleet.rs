@@ -1,5 +1,6 @@
 //! `muster fleet`: the nodes that are enrolled, and the tokens with which new ones get in.
 
+mod teach;
 mod token;
 
 use serde_json::{Value, json};
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     /// Make, show and revoke the tokens with which nodes enrol
     #[command(subcommand)]
     Token(token::Command),
+    /// Teach the nodes that are there a task that Muster brings: model, channel and run, in one
+    Teach(teach::TeachArgs),
 }
 
 /// `muster fleet list`.
@@ -112,6 +115,7 @@ pub(crate) async fn run(command: Command) -> Result<u8, Failure> {
         Command::Show(args) => show(args).await,
         Command::Revoke(args) => revoke(args).await,
         Command::Token(command) => token::run(command).await,
+        Command::Teach(args) => teach::run(args).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod care;
+mod certificate;
 mod client;
 mod config;
 mod events;
@@ -26,10 +27,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use coordinator::care::CareError;
+use coordinator::care::{CareError, ready};
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
-use failure::{EXIT_STATUSES, Failure, status};
+use failure::{EXIT_STATUSES, Failure, HEALTHCHECK_STATUSES, status};
 use print::{failure, line, note};
 
 /// Federated learning on fleets of neuromorphic devices.
@@ -65,7 +66,7 @@ enum Command {
     /// Find out what happened, from a coordinator's database file or the coordinator itself
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Begin a file of settings for `serve`, or check one
+    /// Begin a file of settings for `serve`, check one, or make a certificate
     #[command(subcommand)]
     Config(config::Command),
     /// Copy the database of a coordinator, running or not, into a file
@@ -74,6 +75,9 @@ enum Command {
     Restore(care::RestoreArgs),
     /// Look at a data directory: exit status 0 if all is well, 1 if something should be looked at, 2 if something fails
     Doctor(care::DoctorArgs),
+    /// Ask the coordinator that `serve` would be with these settings, on this machine, whether it is ready
+    #[command(after_long_help = HEALTHCHECK_STATUSES)]
+    Healthcheck(coordinator::Args),
     /// Name the coordinators that you work with
     #[command(subcommand)]
     Profile(profile::Command),
@@ -94,10 +98,12 @@ fn main() -> ExitCode {
         Command::Token(command) => run(told(token::run(command))),
         Command::Events(args) => run(told(events::run(args))),
         Command::Audit(command) => run(told(audit::run(command))),
+        Command::Config(config::Command::Certificate(args)) => ended(certificate::run(&args)),
         Command::Config(command) => config(&command),
         Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
         Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
         Command::Doctor(args) => run(cared(async move || care::doctor(&args).await)),
+        Command::Healthcheck(args) => run(healthcheck(args)),
         Command::Profile(command) => ended(profile::run(command)),
         Command::Completions(args) => ended(manual::completions(&args, Cli::command())),
         Command::Man(args) => ended(manual::man(&args, Cli::command())),
@@ -165,6 +171,21 @@ async fn demo(args: simulator::demo::Args) -> ExitCode {
     };
     match simulator::demo::run(&args, line, signals.next()).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(error.code(), &error, error.exit_code()),
+    }
+}
+
+/// For a supervisor: the exit status says it all.
+async fn healthcheck(args: coordinator::Args) -> ExitCode {
+    let loaded = match args.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return failure(error.code(), &error, error.exit_code()),
+    };
+    match ready(&loaded.config).await {
+        Ok(at) => {
+            line(&format!("the coordinator at {at} is ready"));
+            ExitCode::SUCCESS
+        }
         Err(error) => failure(error.code(), &error, error.exit_code()),
     }
 }

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use super::{Node, Phase, Progress, Task};
 use crate::journal::Entry;
 use crate::limits::REPORT_TRIES_MAX;
+use crate::memory;
 use crate::train::{Evaluated, Trained, Trial};
 use crate::uplink::{Refused, Retry};
 
@@ -128,7 +129,8 @@ impl Node {
             metrics: Metrics { bytes_down, ..metrics },
             residual,
         };
-        info!(round = %entry.round, samples, correct = entry.metrics.correct, "trained");
+        let correct = entry.metrics.correct;
+        info!(round = %entry.round, samples, correct, memory.peak_kib = memory::peak_kib(), "trained");
         match self.journal.keep(entry) {
             Ok(()) => Progress::Working,
             Err(error) => self.unwritten(&error),

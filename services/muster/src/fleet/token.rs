@@ -1,17 +1,22 @@
 //! `muster fleet token`: with what new nodes get in.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use agent::files::write_atomic;
+use federation::secret::{Kind, Secret};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::failure::Failure;
+use crate::client::Client;
+use crate::failure::{Failure, status};
 use crate::print::note;
 use crate::remote::Remote;
 use crate::table::{Column, age, labels, text};
 use crate::token::{IdArgs, held, revoke};
-use crate::when::Span;
+use crate::when::{Span, now_ms};
 
 /// What to do with enrolment tokens.
 #[derive(Debug, clap::Subcommand)]
@@ -43,6 +48,9 @@ pub(crate) struct CreateArgs {
     /// How long it holds: 2h, 7d [default: 1d]
     #[arg(long, value_name = "SPAN")]
     expires: Option<Span>,
+    /// Write it into this file, which its owner alone can read, and leave one there whose token still lets nodes in
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     at: Remote,
 }
@@ -99,6 +107,12 @@ pub(super) async fn run(command: Command) -> Result<u8, Failure> {
 
 async fn create(args: CreateArgs) -> Result<u8, Failure> {
     let (client, out) = args.at.open()?;
+    if let Some(file) = &args.out
+        && let Some(token) = holds(&client, file).await?
+    {
+        out.tell(&token, |_| format!("{} holds a token that lets nodes in", file.display()))?;
+        return Ok(0);
+    }
     let labels: BTreeMap<String, String> =
         args.labels.into_iter().map(|Label(key, value)| (key, value)).collect();
     let mut body = json!({"name": args.name, "labels": labels});
@@ -108,10 +122,45 @@ async fn create(args: CreateArgs) -> Result<u8, Failure> {
     if let Some(span) = args.expires {
         body["expires_in_ms"] = json!(span.ms);
     }
-    let token = client.post("/v1/enrolment-tokens", &body).await?;
-    told_once(out.is_json(), &token);
-    out.tell(&token, |_| text(&token["token"]))?;
+    let mut token = client.post("/v1/enrolment-tokens", &body).await?;
+    let Some(file) = &args.out else {
+        told_once(out.is_json(), &token);
+        out.tell(&token, |_| text(&token["token"]))?;
+        return Ok(0);
+    };
+    let written = write_atomic(file, format!("{}\n", text(&token["token"])).as_bytes());
+    written.map_err(|error| {
+        let what = format!("cannot write {}: {error}", file.display());
+        Failure::new("file_not_written", what, status::CANNOT_CREATE)
+    })?;
+    if let Some(fields) = token.as_object_mut() {
+        fields.remove("token");
+    }
+    out.tell(&token, |_| {
+        let (id, uses) = (text(&token["id"]), text(&token["uses_max"]));
+        format!("Enrolment token {id}, in {}, lets in {uses} nodes.", file.display())
+    })?;
     Ok(0)
+}
+
+/// The token in `file`, if it is one by which this coordinator lets more nodes in.
+async fn holds(client: &Client, file: &Path) -> Result<Option<Value>, Failure> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let Some((id, _)) = Secret::read::<u64>(Kind::EnrolmentToken, text.trim()) else {
+        return Ok(None);
+    };
+    match client.get(&format!("/v1/enrolment-tokens/{id}")).await {
+        Ok(token) => Ok(Some(token).filter(|token| lets_in(token, now_ms()))),
+        Err(failure) if failure.http_status() == Some(404) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Whether a token lets another node in.
+fn lets_in(token: &Value, now_ms: u64) -> bool {
+    let (uses, uses_max) = (token["uses"].as_u64(), token["uses_max"].as_u64());
+    let holds = token["expires_at_ms"].as_u64().is_none_or(|expires| now_ms < expires);
+    token["revoked_at_ms"].is_null() && holds && uses < uses_max
 }
 
 /// Says beside a secret that it is not shown again.
@@ -119,5 +168,20 @@ fn told_once(json: bool, token: &Value) {
     if !json {
         let (id, uses) = (text(&token["id"]), text(&token["uses_max"]));
         note(&format!("Enrolment token {id} lets in {uses} nodes. It is shown this once:"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_lets_in_until_it_is_used_up_over_or_revoked() {
+        let token = |uses: u64, expires: Value, revoked: Value| json!({"uses": uses, "uses_max": 2, "expires_at_ms": expires, "revoked_at_ms": revoked});
+        assert!(lets_in(&token(1, Value::Null, Value::Null), 10));
+        assert!(lets_in(&token(0, json!(11), Value::Null), 10));
+        assert!(!lets_in(&token(2, Value::Null, Value::Null), 10));
+        assert!(!lets_in(&token(0, json!(10), Value::Null), 10));
+        assert!(!lets_in(&token(0, Value::Null, json!(5)), 10));
     }
 }
