@@ -9,6 +9,7 @@
 
 pub mod demo;
 mod rest;
+pub mod task;
 
 pub use bytes::Bytes;
 pub use http::Method;
