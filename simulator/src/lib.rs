@@ -7,6 +7,7 @@
 //! What this crate does not do: it trains nothing itself and never touches the coordinator's database; it asks over
 //! REST as any tool would. Only `muster` and the tests may import it.
 
+pub mod data;
 pub mod demo;
 mod rest;
 pub mod task;

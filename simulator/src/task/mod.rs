@@ -7,15 +7,24 @@
 //!
 //! Everything here is a pure function of seeds and files, so that the same ones give the same model, bit for bit.
 
+mod audition;
 mod navigation;
+mod network;
 mod recipe;
+pub mod rehearsal;
+mod tactile;
+mod vision;
 
 use std::sync::Arc;
 
 use tasks::Sample;
 
+pub use self::audition::{Words, audition};
 pub use self::navigation::{navigation, node_seed};
+pub use self::network::halvings;
 pub use self::recipe::{Initial, Recipe};
+pub use self::tactile::tactile;
+pub use self::vision::vision;
 
 /// Something to learn.
 #[derive(Clone, Debug)]
