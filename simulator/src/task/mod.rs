@@ -12,6 +12,7 @@ mod navigation;
 mod network;
 mod recipe;
 pub mod rehearsal;
+mod table;
 mod tactile;
 mod vision;
 
@@ -23,6 +24,7 @@ pub use self::audition::{Words, audition};
 pub use self::navigation::{navigation, node_seed};
 pub use self::network::halvings;
 pub use self::recipe::{Initial, Recipe};
+pub use self::table::csv;
 pub use self::tactile::tactile;
 pub use self::vision::vision;
 

@@ -151,7 +151,7 @@ fn train(
     let order = TrainOrder {
         round,
         model: "rehearsal".parse().expect("a plain name"),
-        base_version: VersionNumber(round.number.into()),
+        base_version: VersionNumber(round.number),
         base: Digest::of(b""),
         weights: u64::try_from(artifact.weights().len()).expect("a length fits 64 bits"),
         work,
@@ -212,7 +212,7 @@ mod tests {
         };
         let mut digests = Vec::new();
         let first = task.recipe.artifact(5).unwrap();
-        rehearse(&first, &pupils, &plan, |one| digests.push(one.artifact.digest())).unwrap();
+        rehearse(&first, &pupils, &plan, |one| digests.push(Digest::of(&one.artifact.encode()))).unwrap();
         digests
     }
 
