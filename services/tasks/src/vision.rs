@@ -1,4 +1,4 @@
-//! vision: address events of a camera, brought to the channels and ticks of the chip.
+//! vision: address events of a camera (or of a silicon cochlea), brought to the channels and ticks of the chip.
 //!
 //! An event camera tells of each pixel that became brighter (ON) or darker (OFF), and when. [`Retina`] makes the picture
 //! coarser (rows and columns of a grid laid over the sensor) and time too (bins), and sends at most one event a bin for
@@ -46,6 +46,10 @@ impl Grid {
     /// DVS128 Gesture as 11 x 11 cells x 2 polarities, 150 ticks of 10 ms.
     pub const GESTURE: Self =
         Self { sensor: (128, 128), cells: (11, 11), polarities: true, tick_us: 10_000, ticks: 150 };
+
+    /// Spiking Heidelberg Digits, 700 units of an artificial cochlea in a row, as 140 channels, 250 ticks of 5 ms.
+    pub const SHD: Self =
+        Self { sensor: (700, 1), cells: (140, 1), polarities: false, tick_us: 5_000, ticks: 250 };
 
     /// Input channels; `None` where the chip has not so many, or there is no cell, no pixel or no time.
     #[must_use]
@@ -182,6 +186,7 @@ mod tests {
     fn a_grid_must_fit_the_chip() {
         assert_eq!(Grid::NMNIST.channels(), Some(242));
         assert_eq!(Grid::GESTURE.channels(), Some(242));
+        assert_eq!(Grid::SHD.channels(), Some(140));
         assert_eq!(Grid { cells: (16, 16), polarities: false, ..GRID }.channels(), Some(256));
         assert_eq!(Grid { cells: (16, 16), ..GRID }.channels(), None);
         assert_eq!(Grid { cells: (0, 3), ..GRID }.channels(), None);

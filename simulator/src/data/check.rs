@@ -183,7 +183,7 @@ fn letters(dir: &Path) -> Found {
 }
 
 fn heidelberg(dir: &Path) -> Found {
-    let mut found = Found::new("Spiking Heidelberg Digits", None, dir, SHD);
+    let mut found = Found::new("Spiking Heidelberg Digits", Some("shd"), dir, SHD);
     for (name, wanted) in [("shd_train.h5", SHD_UTTERANCES.0), ("shd_test.h5", SHD_UTTERANCES.1)] {
         match shd::read(&dir.join(name)) {
             Err(error) => found.wrong(&error),
@@ -198,7 +198,7 @@ fn heidelberg(dir: &Path) -> Found {
 }
 
 fn gestures(dir: &Path) -> Found {
-    let mut found = Found::new("DVS128 Gesture", None, dir, GESTURE);
+    let mut found = Found::new("DVS128 Gesture", Some("gesture"), dir, GESTURE);
     let lists =
         [("trials_to_train.txt", GESTURE_TRIALS.0), ("trials_to_test.txt", GESTURE_TRIALS.1)];
     for (list, wanted) in lists {

@@ -8,8 +8,10 @@
 //! Everything here is a pure function of seeds and files, so that the same ones give the same model, bit for bit.
 
 mod audition;
+mod gesture;
 mod navigation;
 mod network;
+mod open;
 mod recipe;
 pub mod rehearsal;
 mod table;
@@ -21,8 +23,10 @@ use std::sync::Arc;
 use tasks::Sample;
 
 pub use self::audition::{Words, audition};
-pub use self::navigation::{navigation, node_seed};
+pub use self::gesture::{gesture, shd};
+pub use self::navigation::{navigation, node_seed, recorded_cues};
 pub use self::network::halvings;
+pub use self::open::open;
 pub use self::recipe::{Initial, Recipe};
 pub use self::table::csv;
 pub use self::tactile::tactile;

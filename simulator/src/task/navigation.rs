@@ -1,11 +1,16 @@
 //! navigation: generated, so that a node's samples are a stream from its own seed.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use federation::ScheduleStep;
-use tasks::navigation::plan::{FLEET, Step};
+use tasks::navigation::plan::{FLEET, Plan, RECORDINGS, Step};
 use tasks::navigation::{self, Stream, chip};
 use tasks::random::derive;
+use tasks::{Sample, aer};
 
-use super::{Initial, Pool, Recipe, Task};
+use super::{Initial, Item, Pool, Recipe, Task};
+use crate::data::{DataError, Place};
 
 /// Samples that no node trains on.
 const TEST_SAMPLES: u64 = 300;
@@ -17,10 +22,30 @@ const TEST: u64 = 3;
 #[must_use]
 pub fn navigation(seed: u64) -> Task {
     let test = Stream::new(derive(seed, &[TEST]));
+    task(&FLEET, Pool::Generated, (0..TEST_SAMPLES).map(|index| test.sample(index)).collect())
+}
+
+/// The recordings that come with the chip, in `dir`: 50 to learn from, 50 to test on.
+///
+/// # Errors
+/// [`DataError`] when a file is missing or wrong.
+pub fn recorded_cues(dir: &Path) -> Result<Task, DataError> {
+    let read = |part: &str| -> Result<Vec<Sample>, DataError> {
+        let path = dir.join(format!("dataset_cueAcc_{part}.dat"));
+        let text = std::fs::read_to_string(&path).map_err(DataError::unreadable(&path))?;
+        aer::parse(aer::Format::RECKON_CUE, &text)
+            .map_err(|error| DataError::malformed(&path, Place::Line(error.line), error.problem))
+    };
+    let item = |sample| Item { sample: Arc::new(sample), subject: 0 };
+    let pool = Pool::Recorded(read("train")?.into_iter().map(item).collect());
+    Ok(task(&RECORDINGS, pool, read("test")?.into()))
+}
+
+fn task(plan: &Plan, pool: Pool, test: Arc<[Sample]>) -> Task {
     Task {
         name: "navigation".to_owned(),
-        pool: Pool::Generated,
-        test: (0..TEST_SAMPLES).map(|index| test.sample(index)).collect(),
+        pool,
+        test,
         channels: navigation::CHANNELS.into(),
         classes: navigation::CLASSES,
         subjects: Vec::new(),
@@ -28,11 +53,11 @@ pub fn navigation(seed: u64) -> Task {
             registers: chip::config_text(),
             neurons: chip::neurons_text(),
             initial: Initial::Navigation,
-            rounds: FLEET.rounds,
-            samples: FLEET.samples,
-            epochs: FLEET.epochs,
-            server_learning_rate: FLEET.server_learning_rate,
-            schedule: FLEET.schedule.iter().map(schedule_step).collect(),
+            rounds: plan.rounds,
+            samples: plan.samples,
+            epochs: plan.epochs,
+            server_learning_rate: plan.server_learning_rate,
+            schedule: plan.schedule.iter().map(schedule_step).collect(),
             evaluate: 1,
         },
     }

@@ -212,7 +212,8 @@ mod tests {
         };
         let mut digests = Vec::new();
         let first = task.recipe.artifact(5).unwrap();
-        rehearse(&first, &pupils, &plan, |one| digests.push(Digest::of(&one.artifact.encode()))).unwrap();
+        rehearse(&first, &pupils, &plan, |one| digests.push(Digest::of(&one.artifact.encode())))
+            .unwrap();
         digests
     }
 

@@ -9,21 +9,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use agent::data::Source;
 use federation::{Local, Strategy, Weighting};
 use simulator::task::rehearsal::{Pupil, Rehearsal, rehearse, score};
-use simulator::task::{self, Item, Task, Words, halvings};
+use simulator::task::{self, Item, Task, halvings};
 use tasks::Sample;
 use tasks::navigation::Stream;
 use tasks::random::permutation;
 
 pub(crate) const USAGE: &str =
-    "usage: bench task --task navigation|audition:DIR|vision:DIR|tactile:DIR [--json] [--seeds 1..3] [--validate]
-         [--split iid|subject|class|centralised] [--nodes N] [--stored N] [--leave-out SPEAKER] [--word DIGIT]
+    "usage: bench task --task navigation|audition:DIR[,word=DIGIT][,leave-out=SPEAKER]|vision:DIR|tactile:DIR|csv:FILE [--json] [--seeds 1..3] [--validate]
+         [--split iid|subject|class|centralised] [--nodes N] [--stored N]
          [--rounds N] [--samples N] [--epochs N] [--cohort N] [--server-rate X] [--momentum X] [--halve ROUND,ROUND,...]
          [--set REGISTER=VALUE] [--threshold N] [--alpha N] [--spread INPUT,RECURRENT,OUTPUT] [--verbose]";
 
@@ -51,7 +50,6 @@ pub(crate) struct Options {
     split: Split,
     nodes: u32,
     stored: u64,
-    words: Words,
     cohort: Option<usize>,
     rounds: Option<u32>,
     samples: Option<u32>,
@@ -77,7 +75,6 @@ impl Options {
             split: Split::Iid,
             nodes: 10,
             stored: 5,
-            words: Words::Official,
             cohort: None,
             rounds: None,
             samples: None,
@@ -128,8 +125,6 @@ impl Options {
             }
             "--nodes" => self.nodes = value.parse().ok().filter(|&nodes| nodes > 0)?,
             "--stored" => self.stored = value.parse().ok().filter(|&stored| stored > 0)?,
-            "--leave-out" => self.words = Words::LeaveOut(value.to_owned()),
-            "--word" => self.words = Words::One(value.parse().ok().filter(|&digit| digit < 10)?),
             "--cohort" => self.cohort = Some(value.parse().ok()?),
             "--rounds" => self.rounds = Some(value.parse().ok()?),
             "--samples" => self.samples = Some(value.parse().ok()?),
@@ -153,15 +148,7 @@ impl Options {
     }
 
     fn open(&self, seed: u64) -> Result<Task, String> {
-        let (name, dir) = self.task.split_once(':').unwrap_or((&self.task, ""));
-        let dir = Path::new(dir);
-        let mut task = match name {
-            "navigation" => task::navigation(seed),
-            "audition" => task::audition(dir, &self.words).map_err(|error| error.to_string())?,
-            "vision" => task::vision(dir).map_err(|error| error.to_string())?,
-            "tactile" => task::tactile(dir).map_err(|error| error.to_string())?,
-            _ => return Err(format!("no task is called `{name}`")),
-        };
+        let mut task = task::open(&self.task, seed).map_err(|error| error.to_string())?;
         self.change(&mut task);
         Ok(task)
     }
