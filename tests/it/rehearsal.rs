@@ -26,7 +26,6 @@ fn rehearsed() -> Vec<String> {
             Pupil {
                 node: format!("node-{node:03}").parse().unwrap(),
                 source: Arc::new(Source::open(&spec, 0).unwrap()),
-                samples_max: u32::MAX,
             }
         })
         .collect();

@@ -29,8 +29,6 @@ pub struct Pupil {
     pub node: NodeId,
     /// Its samples.
     pub source: Arc<Source>,
-    /// Most samples that it can learn from in an epoch: a plan that asks for more is cut to this.
-    pub samples_max: u32,
 }
 
 /// What decides the result, beside the network and the data.
@@ -146,15 +144,13 @@ fn train(
     round: RoundRef,
     residual: Residual,
 ) -> Result<Trained, LearnError> {
-    let mut work = plan.local.work(round.number);
-    work.samples = work.samples.min(pupil.samples_max);
     let order = TrainOrder {
         round,
         model: "rehearsal".parse().expect("a plain name"),
         base_version: VersionNumber(round.number),
         base: Digest::of(b""),
         weights: u64::try_from(artifact.weights().len()).expect("a length fits 64 bits"),
-        work,
+        work: plan.local.work(round.number),
         seed: draw(plan.seed, "train", round, &pupil.node),
         samples_max: u32::MAX,
         deadline_in_ms: 0,
@@ -199,7 +195,7 @@ mod tests {
             .map(|node| {
                 let spec = format!("navigation:seed={}", node_seed(5, node)).parse().unwrap();
                 let source = Arc::new(Source::open(&spec, 0).unwrap());
-                Pupil { node: format!("node-{node:03}").parse().unwrap(), source, samples_max: 9 }
+                Pupil { node: format!("node-{node:03}").parse().unwrap(), source }
             })
             .collect();
         let plan = Rehearsal {

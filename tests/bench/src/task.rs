@@ -261,12 +261,12 @@ fn learn(options: &Options, seed: u64, say: &mut impl FnMut(&str)) -> Result<Cur
     let mut task = options.open(seed)?;
     let shares = deal(options, &mut task, seed);
     let recipe = &task.recipe;
+    let most = shares.iter().map(Vec::len).max().unwrap_or(0);
     let pupils: Vec<Pupil> = shares
         .into_iter()
         .zip(1..)
         .map(|(samples, node)| Pupil {
             node: format!("node-{node:03}").parse().expect("a node's name"),
-            samples_max: u32::try_from(samples.len()).unwrap_or(u32::MAX),
             source: Arc::new(Source::of_samples(task.channels, task.classes, samples, Vec::new())),
         })
         .collect();
@@ -281,7 +281,11 @@ fn learn(options: &Options, seed: u64, say: &mut impl FnMut(&str)) -> Result<Cur
         rounds: recipe.rounds,
         cohort: options.cohort.unwrap_or(pupils.len()),
         local: Local {
-            samples: if centralised { u32::MAX } else { recipe.samples },
+            samples: if centralised {
+                u32::try_from(most).unwrap_or(u32::MAX)
+            } else {
+                recipe.samples
+            },
             epochs: if centralised { 1 } else { recipe.epochs },
             evaluate_samples: 0,
             schedule: recipe.schedule.clone(),
