@@ -7,8 +7,10 @@
 //! What this crate does not do: it trains nothing itself and never touches the coordinator's database; it asks over
 //! REST as any tool would. Only `muster` and the tests may import it.
 
+pub mod data;
 pub mod demo;
 mod rest;
+pub mod task;
 
 pub use bytes::Bytes;
 pub use http::Method;

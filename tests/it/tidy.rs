@@ -99,7 +99,7 @@ fn our_crates_import_only_whom_they_may() {
             "muster",
             &["agent", "coordinator", "federation", "interchange", "reckon", "simulator", "tasks"],
         ),
-        ("bench", &["federation", "proto", "reckon", "simulator"]),
+        ("bench", &["agent", "federation", "proto", "reckon", "simulator", "tasks"]),
         // All it has are dependencies of its test.
         ("sim", &[]),
     ]);

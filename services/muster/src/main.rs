@@ -5,6 +5,7 @@ mod care;
 mod certificate;
 mod client;
 mod config;
+mod data;
 mod events;
 mod failure;
 mod fleet;
@@ -69,6 +70,9 @@ enum Command {
     /// Begin a file of settings for `serve`, check one, or make a certificate
     #[command(subcommand)]
     Config(config::Command),
+    /// Look at recordings that a fleet can learn from
+    #[command(subcommand)]
+    Data(data::Command),
     /// Copy the database of a coordinator, running or not, into a file
     Backup(care::BackupArgs),
     /// Put a backup where a coordinator's database is, or was; the coordinator must be stopped
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
         Command::Audit(command) => run(told(audit::run(command))),
         Command::Config(config::Command::Certificate(args)) => ended(certificate::run(&args)),
         Command::Config(command) => config(&command),
+        Command::Data(command) => ended(data::run(command)),
         Command::Backup(args) => run(cared(async move || care::backup(&args, note).await)),
         Command::Restore(args) => run(cared(async move || care::restore(&args, note).await)),
         Command::Doctor(args) => run(cared(async move || care::doctor(&args).await)),

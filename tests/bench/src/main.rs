@@ -5,6 +5,7 @@
 //! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5] [--tls]
 //! cargo run --release -p bench -- aggregate [--json] [--runs 5]
 //! cargo run --release -p bench -- memory [--json] [--tls]
+//! cargo run --release -p bench -- task --task navigation [--json] [--split iid] [--seeds 1..3]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -21,6 +22,7 @@ mod memory;
 mod navigation;
 mod networks;
 mod roof;
+mod task;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,9 @@ fn main() -> ExitCode {
         Some("aggregate") => options(arguments).map(|options| aggregate(&options)),
         Some("ingest") => ingest_options(arguments).map(|options| ingest(&options)),
         Some("memory") => memory(arguments),
+        Some("task") => task::Options::parse(arguments)
+            .map_err(|why| format!("{why}\n{}", task::USAGE))
+            .map(|options| finished(task::run(&options, |line| println!("{line}")))),
         _ => Err("no such benchmark".to_owned()),
     };
     done.unwrap_or_else(|why| {
