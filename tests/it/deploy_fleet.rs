@@ -136,7 +136,7 @@ async fn told(fleet: &Fleet, accuracy: f64) {
         assert!(said.contains(word.as_str()), "{word}: {said}");
     }
     let (_, command) = said.split_once(" exec coordinator muster ").expect("how to sign in");
-    let words: Vec<_> = command.split_whitespace().collect();
+    let words: Vec<_> = command.lines().next().unwrap_or_default().split_whitespace().collect();
     let coordinator = fleet.container("coordinator").await;
     let token = docker(&[&["exec", &coordinator, "muster"], &words[..]].concat()).await;
     let ca_file = Some(fleet.dir().join("ca.pem"));

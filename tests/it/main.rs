@@ -17,6 +17,7 @@ mod demo;
 mod deploy;
 mod deploy_fleet;
 mod deploy_hosts;
+mod first_steps;
 mod full;
 mod interchange;
 mod kill;

@@ -224,7 +224,7 @@ impl Drop for Fleet {
         if std::thread::panicking() {
             let mut logs = std::process::Command::new(self.compose[0]);
             logs.args(&self.compose[1..]).env("MUSTER_PORT", self.port.to_string());
-            let _ = self.add_to(&mut logs).args(["logs", "--no-color", "--tail", "4"]).status();
+            let _ = self.add_to(&mut logs).args(["logs", "--no-color", "--tail", "2"]).status();
         }
         let mut down = std::process::Command::new(self.compose[0]);
         down.args(&self.compose[1..]).env("MUSTER_PORT", self.port.to_string());
