@@ -40,6 +40,7 @@ async fn published_sets_are_recognised_and_whole() {
         ("nmnist-small", Some("vision:")),
         ("braille7", Some("tactile:")),
         ("reckon-cue", Some("reckon:")),
+        ("dvsgesture", None),
     ] {
         let Some(dir) = shared("published_sets_are_recognised_and_whole", set) else { continue };
         let (status, said) = check(&dir).await;

@@ -62,9 +62,66 @@ pub fn unpack(path: &Path, extension: &str) -> Result<Files, DataError> {
             files.insert(name, bytes);
         }
     }
+    // To the end of the archive, beyond that of the files in it: there is the checksum.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(wrong)?;
     Ok(files)
 }
 
 fn is(name: &str, extension: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, end)| end == extension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `tar c one.bs2 two.txt | xz`, of `hello` and `x`.
+    fn packed() -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, text) in [("set/one.bs2", "hello"), ("set/two.txt", "x")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(u64::try_from(text.len()).unwrap());
+            tar.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        let mut xz =
+            lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+        std::io::Write::write_all(&mut xz, &tar).unwrap();
+        xz.finish().unwrap()
+    }
+
+    #[test]
+    fn a_packed_folder_is_read_and_a_plain_one_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set.tar.xz");
+        fs::write(&path, packed()).unwrap();
+        let names = |files: Files| files.into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            names(files(dir.path(), "bs2").unwrap()),
+            [("one.bs2".to_owned(), b"hello".to_vec())]
+        );
+        assert_eq!(files(dir.path(), "pt").unwrap_err().code(), "data_missing");
+        fs::write(dir.path().join("mine.bs2"), "own").unwrap();
+        assert_eq!(
+            names(files(dir.path(), "bs2").unwrap()),
+            [("mine.bs2".to_owned(), b"own".to_vec())]
+        );
+    }
+
+    #[test]
+    fn a_damaged_archive_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set.tar.xz");
+        let whole = packed();
+        for at in (0..whole.len()).step_by(7) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            fs::write(&path, &damaged).unwrap();
+            if let Err(error) = unpack(&path, "bs2") {
+                assert_eq!(error.code(), "data_malformed");
+            }
+            fs::write(&path, &whole[..at]).unwrap();
+            assert!(unpack(&path, "bs2").is_err(), "cut at {at}");
+        }
+    }
 }

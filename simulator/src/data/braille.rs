@@ -92,3 +92,72 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Letter>, DataError> {
     }
     Ok(letters)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write as _;
+    use zip::write::{SimpleFileOptions, ZipWriter};
+
+    /// Letters: a label, and the numbers of a step and taxel that is 1.
+    fn file(letters: &[(i64, usize, f32)]) -> Vec<u8> {
+        let stored =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("archive/data/0", stored).unwrap();
+        for &(_, at, value) in letters {
+            let mut numbers = vec![0.0_f32; STEPS * usize::from(TAXELS)];
+            numbers[at] = value;
+            let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
+            zip.write_all(&bytes).unwrap();
+        }
+        zip.start_file("archive/data/1", stored).unwrap();
+        for &(label, ..) in letters {
+            zip.write_all(&label.to_le_bytes()).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn error(letters: &[(i64, usize, f32)]) -> String {
+        parse(Path::new("x.pt"), &file(letters)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn letters_are_read_and_kept_once() {
+        let letters =
+            parse(Path::new("x"), &file(&[(6, 12 * 255 + 11, 1.0), (0, 0, 0.0)])).unwrap();
+        assert_eq!(
+            (letters[0].label, letters[0].steps[255], letters[0].steps[254]),
+            (6, 1 << 11, 0)
+        );
+        assert_eq!((letters[1].label, letters[1].steps.iter().max()), (0, Some(&0)));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.pt"), file(&[(1, 5, 1.0), (2, 5, 1.0)])).unwrap();
+        std::fs::write(dir.path().join("b.pt"), file(&[(2, 5, 1.0), (1, 6, 1.0)])).unwrap();
+        let (letters, total) = read(dir.path()).unwrap();
+        assert_eq!((letters.len(), total), (3, 4));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        assert!(error(&[(7, 0, 0.0)]).contains("label 0 is not one of 7"));
+        assert!(error(&[(0, 13, 0.5)]).contains("letter 0, step 1, taxel 1: 0.5 is not 0 or 1"));
+        let not_a_zip = parse(Path::new("x.pt"), b"PK").unwrap_err();
+        assert_eq!(not_a_zip.code(), "data_malformed");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn no_damage_makes_it_panic(from_end in 1_usize..400, byte in any::<u8>(), cut in 0_usize..400) {
+            let mut bytes = file(&[(3, 7, 1.0)]);
+            let length = bytes.len();
+            bytes[length - from_end] = byte;
+            bytes.truncate(length - cut);
+            if let Err(error) = parse(Path::new("x"), &bytes) {
+                prop_assert_eq!(error.code(), "data_malformed");
+            }
+        }
+    }
+}

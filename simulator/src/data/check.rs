@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tasks::aer;
 
-use super::{DataError, aedat, braille, nmnist, shd, table, wav};
+use super::{DataError, address_events, aedat, archive, braille, nmnist, shd, table, wav};
 
 /// A data set that was recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,6 +58,10 @@ pub fn check(dir: &Path) -> Result<Vec<Found>, DataError> {
     }
     if has("train1K.txt") || has("test100.txt") {
         found.push(digits(dir));
+    }
+    let packed = ends(".tar.xz").iter().any(|name| name.contains("bs2"));
+    if !has("train1K.txt") && (packed || !ends(".bs2").is_empty()) {
+        found.push(five_bytes(dir));
     }
     if has("Train") && has("Test") {
         found.push(all_digits(dir));
@@ -250,6 +254,22 @@ fn recordings(dir: &Path, names: &[String]) -> Found {
             Ok(aedat::Recording { changes, .. }) => {
                 let us = changes.iter().map(|change| change.us).max().unwrap_or(0);
                 found.holds.push(format!("{name}: {} events in {} ms", changes.len(), us / 1_000));
+            }
+        }
+    }
+    found
+}
+
+fn five_bytes(dir: &Path) -> Found {
+    let mut found = Found::new("camera recordings, five bytes an event", None, dir, OWN);
+    match archive::files(dir, "bs2") {
+        Err(error) => found.wrong(&error),
+        Ok(files) => {
+            for (name, bytes) in files {
+                match address_events::parse(&dir.join(&name), &bytes) {
+                    Err(error) => found.wrong(&error),
+                    Ok(changes) => found.holds.push(format!("{name}: {} events", changes.len())),
+                }
             }
         }
     }

@@ -48,3 +48,60 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<i16>, DataError> {
     }
     Ok(samples)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn wav(channels: u16, sample_rate: u32, samples: &[i16]) -> Vec<u8> {
+        let spec = WavSpec {
+            channels,
+            sample_rate,
+            bits_per_sample: 16,
+            sample_format: SampleFormat::Int,
+        };
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+        samples.iter().for_each(|&sample| writer.write_sample(sample).unwrap());
+        writer.finalize().unwrap();
+        bytes.into_inner()
+    }
+
+    fn error(bytes: &[u8]) -> String {
+        parse(Path::new("x.wav"), bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn one_channel_of_eight_kilohertz_is_read() {
+        let samples = [0, 1, -1, i16::MAX, i16::MIN];
+        assert_eq!(parse(Path::new("x"), &wav(1, 8_000, &samples)).unwrap(), samples);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        assert!(error(&wav(2, 8_000, &[1, 2])).contains("got 2, 8000 Hz and 16"));
+        assert!(error(&wav(1, 16_000, &[1])).contains("16000 Hz"));
+        assert!(error(&wav(1, 8_000, &[])).contains("no samples"));
+        assert!(error(b"RIFF").starts_with("x.wav: "));
+        let whole = wav(1, 8_000, &[1, 2, 3]);
+        assert!(
+            error(&whole[..whole.len() - 1]).contains("byte 48"),
+            "{}",
+            error(&whole[..whole.len() - 1])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_makes_it_panic(at in 0_usize..60, byte in any::<u8>(), cut in 0_usize..60) {
+            let mut bytes = wav(1, 8_000, &[7; 8]);
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            bytes.truncate(length - cut % length);
+            if let Err(error) = parse(Path::new("x"), &bytes) {
+                prop_assert_eq!(error.code(), "data_malformed");
+            }
+        }
+    }
+}

@@ -10,7 +10,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
 
 use agent::data::Source;
 use federation::{Local, Strategy, Weighting};
@@ -19,6 +18,7 @@ use simulator::task::{self, Item, Task, halvings};
 use tasks::Sample;
 use tasks::navigation::Stream;
 use tasks::random::permutation;
+use tokio::time::Instant;
 
 pub(crate) const USAGE: &str =
     "usage: bench task --task navigation|audition:DIR[,word=DIGIT][,leave-out=SPEAKER]|vision:DIR|tactile:DIR|csv:FILE [--json] [--seeds 1..3] [--validate]
@@ -364,7 +364,7 @@ fn deal(options: &Options, task: &mut Task, seed: u64) -> Vec<Vec<Arc<Sample>>> 
 fn stored(options: &Options, seed: u64, node: u32) -> Vec<Arc<Sample>> {
     let stream = Stream::new(task::node_seed(seed, node));
     let stream = match options.split {
-        Split::Class => stream.of_class(u8::from(node % 2 == 0)),
+        Split::Class => stream.of_class(u8::from(node.is_multiple_of(2))),
         Split::Iid | Split::Subject | Split::Centralised => stream,
     };
     (0..options.stored).map(|index| Arc::new(stream.sample(index))).collect()

@@ -1,3 +1,5 @@
+//! Sounds made for the purpose, and what the ear must say of them.
+
 use super::*;
 use std::vec;
 

@@ -1,3 +1,5 @@
+//! The bytes of small files by hand, and every way to damage one.
+
 use super::*;
 use std::convert::Infallible;
 use std::vec;

@@ -1,3 +1,5 @@
+//! Small recordings by hand in both forms, whole and damaged.
+
 use super::*;
 use proptest::prelude::*;
 

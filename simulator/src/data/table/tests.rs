@@ -1,3 +1,5 @@
+//! A table and its description, and what can be wrong with them.
+
 use super::*;
 use proptest::prelude::*;
 
