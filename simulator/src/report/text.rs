@@ -53,6 +53,20 @@ fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A quantity on an axis: without a fraction of zeros.
+#[must_use]
+pub(super) fn tick(quantity: &str) -> String {
+    let Some((number, unit)) = quantity.split_once(' ') else { return quantity.to_owned() };
+    let number = match number.split_once('.') {
+        Some((whole, fraction)) => {
+            let fraction = fraction.trim_end_matches('0');
+            if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+        }
+        None => number.to_owned(),
+    };
+    if number == "0" { number } else { format!("{number} {unit}") }
+}
+
 /// A byte count, in decimal units.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
@@ -121,6 +135,10 @@ mod tests {
             ["330 µs", "500 ms", "31.4 s", "15 min", "25.0 h"].map(str::to_owned)
         });
         assert_eq!([12.0, 999.0, 72_000.0].map(large), ["12.0", "999", "72.0 k"]);
+        assert_eq!(
+            ["1.00 s", "2.50 kB", "20.0 µJ", "0 nJ"].map(tick),
+            ["1 s", "2.5 kB", "20 µJ", "0"]
+        );
         assert_eq!(percent(0.98765), "98.8 %");
         assert_eq!((short("0123456789abcdef"), short("ab")), ("0123456789ab", "ab"));
     }

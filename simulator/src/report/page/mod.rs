@@ -59,7 +59,7 @@ fn source(text: &str) -> String {
 
 /// What learnt what.
 fn subject(data: &Data) -> String {
-    let task = if data.task.is_empty() { "A run" } else { &data.task };
+    let task = if data.task.is_empty() { "A run".to_owned() } else { capitalised(&data.task) };
     let nodes = if data.nodes == 1 {
         "1 node".to_owned()
     } else {
@@ -68,10 +68,16 @@ fn subject(data: &Data) -> String {
     format!("{task}, {nodes}")
 }
 
+/// Text with a capital at its begin.
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// What came of it.
 fn outcome(data: &Data) -> String {
     if data.versions.iter().all(|version| version.accuracy.is_none()) {
         return "no version was evaluated".to_owned();
     }
-    format!("{} of unseen samples", percent(data.final_accuracy))
+    format!("{} right on unseen samples", percent(data.final_accuracy))
 }

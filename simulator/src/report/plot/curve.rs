@@ -61,8 +61,9 @@ pub(super) fn draw(data: &Data, width: Width) -> Plot {
         let at = at.max(free);
         free = at + 15.0;
         if narrow {
-            // Above its line, within the pane.
-            canvas.text(class, "end", pane.right, (at - 6.0).max(pane.top + 10.0), &text);
+            // Below its line where it is high, above it where it is low: within the pane.
+            let below = at < f64::midpoint(pane.top, pane.bottom);
+            canvas.text(class, "end", pane.right, at + if below { 18.0 } else { -8.0 }, &text);
         } else {
             canvas.text(class, "start", pane.right + 6.0, at + 4.0, &text);
         }
