@@ -31,6 +31,8 @@ use self::progress::{Progress, Stand};
 use self::task::Task;
 use crate::report::{Data, ExamineError, NodeAccuracy};
 use crate::rest::{Rest, RestError};
+use crate::sweep::Overrides;
+use crate::sweep::overrides::OverrideError;
 
 pub use self::fleet::FleetError;
 pub use self::task::{TaskError, navigation_artifact};
@@ -56,6 +58,9 @@ pub struct Args {
     /// Stop after so many rounds instead of those of the task's plan.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
+    /// Changes to the task's plan.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Write the report into this directory: report.html to read, report.json, CSV tables, SVG plots.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
@@ -73,6 +78,9 @@ pub enum DemoError {
     /// The data cannot be used.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// The plan cannot be changed so.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
     /// A directory or file cannot be made.
     #[error("{what} {path}: {source}")]
     File {
@@ -117,6 +125,7 @@ impl DemoError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Task(error) => error.code(),
+            Self::Override(error) => error.code(),
             Self::File { .. } => "file_not_writable",
             Self::Coordinator(error) => error.code(),
             Self::Rest(_) => "coordinator_unreachable",
@@ -133,6 +142,7 @@ impl DemoError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Override(_) => 64,
             Self::Task(_) => 66,
             Self::File { .. } => 73,
             Self::Coordinator(error) => error.exit_code(),
@@ -153,7 +163,11 @@ pub async fn run(
     say: impl Fn(&str),
     stop: impl Future<Output = ()>,
 ) -> Result<(), DemoError> {
-    let task = Task::new(&args.data, args.seed, args.nodes, args.rounds)?;
+    let mut task = Task::new(&args.data, args.seed, args.nodes, args.rounds)?;
+    args.overrides.apply(&mut task.plan)?;
+    // Progress is told in rounds of the plan as it is now.
+    let rounds = task.plan["rounds"].as_u64().and_then(|rounds| u32::try_from(rounds).ok());
+    task.rounds = rounds.unwrap_or(task.rounds);
     if let Some(dir) = &args.report {
         // Before the work, not after it.
         make_dir("report directory", dir)?;
@@ -339,7 +353,7 @@ async fn finish(
 
 /// The command line that repeats the run.
 fn command(args: &Args) -> String {
-    let Args { nodes, seed, data, rounds, report: _, keep: _, json: _ } = args;
+    let Args { nodes, seed, data, rounds, overrides, report: _, keep: _, json: _ } = args;
     let mut command = format!("muster demo --nodes {nodes} --seed {seed}");
     if data != "navigation" {
         command += &format!(" --data {data}");
@@ -347,6 +361,7 @@ fn command(args: &Args) -> String {
     if let Some(rounds) = rounds {
         command += &format!(" --rounds {rounds}");
     }
+    command += &overrides.flags();
     command
 }
 

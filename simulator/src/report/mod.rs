@@ -5,6 +5,7 @@
 //!
 //! What it does not do: it asks no coordinator and trains nothing. The same data give the same files, byte for byte.
 
+pub(crate) mod compare;
 pub mod data;
 mod examine;
 #[cfg(test)]

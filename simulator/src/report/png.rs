@@ -18,7 +18,7 @@ const FAMILIES: [&str; 7] =
 
 /// Why a plot cannot be drawn.
 #[derive(Debug, Error)]
-pub enum PngError {
+pub(super) enum PngError {
     /// The SVG is not one. A defect of this program.
     #[error("the plot cannot be read: {0}")]
     Svg(#[from] resvg::usvg::Error),
