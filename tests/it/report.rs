@@ -142,19 +142,23 @@ fn console(log: &str) -> Vec<&str> {
     log.lines().filter(|line| line.contains("CONSOLE")).collect()
 }
 
-/// Measures every plot, in a copy of the page that allows it to.
-const PROBE: &str = r#"<script>addEventListener("load", () => {
+/// Measures every plot, in a copy of the page that allows it to, and says so on the console; again when the window has
+/// got its size, which here is after the page has loaded.
+const PROBE: &str = r#"<script>
+const probe = () => {
   const plots = [...document.querySelectorAll("svg.plot")].map((svg) => {
     const box = svg.getBoundingClientRect();
-    const inside = [...svg.querySelectorAll("path,rect,circle,polyline")].filter((one) => one.getBoundingClientRect().width > 0).length;
-    return { name: svg.querySelector("title").id, width: box.width, height: box.height, left: box.left, right: box.right, inside };
+    const marks = [...svg.querySelectorAll("path,rect,circle,polyline")];
+    const inside = marks.filter((one) => one.getBoundingClientRect().width > 0).length;
+    return { id: svg.querySelector("title").id, width: box.width, height: box.height, left: box.left, right: box.right, inside };
   });
-  const found = { plots, page: document.documentElement.scrollWidth, window: innerWidth, dark: matchMedia("(prefers-color-scheme: dark)").matches };
-  const out = document.createElement("pre");
-  out.id = "probe";
-  out.textContent = "PROBE" + JSON.stringify(found) + "PROBE";
-  document.body.append(out);
-});</script></body>"#;
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const found = { plots, page: document.documentElement.scrollWidth, window: innerWidth, dark };
+  console.log("PROBE" + JSON.stringify(found) + "PROBE");
+};
+addEventListener("load", probe);
+addEventListener("resize", probe);
+</script></body>"#;
 
 #[tokio::test]
 async fn the_page_shows_every_plot_in_a_browser() {
@@ -184,9 +188,11 @@ async fn the_page_shows_every_plot_in_a_browser() {
     let screens = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screens");
     std::fs::create_dir_all(&screens).unwrap();
     for (width, dark) in [(1280, false), (1280, true), (390, false), (390, true)] {
-        let (dom, _) = open(&chromium, &probed, width, dark, &["--dump-dom"]).await;
-        let found = dom.split("PROBE").nth(1).expect("the probe ran").replace("&amp;", "&");
-        let found: Value = serde_json::from_str(&found).unwrap();
+        let shot = format!("--screenshot={}", dir.path().join("probed.png").display());
+        let (_, log) = open(&chromium, &probed, width, dark, &[&shot]).await;
+        // The last but one part: the last is what follows.
+        let found = log.rsplit("PROBE").nth(1).expect("the probe ran");
+        let found: Value = serde_json::from_str(found).unwrap();
         assert_eq!(found["dark"], dark, "{found}");
         assert_eq!(found["window"], width);
         assert!(found["page"].as_u64() <= found["window"].as_u64(), "it is too wide: {found}");
@@ -196,7 +202,7 @@ async fn the_page_shows_every_plot_in_a_browser() {
         for plot in PLOTS {
             let find = |class: &str| {
                 let id = format!("{plot}-{class}-t");
-                plots.iter().find(|one| one["name"] == id.as_str()).unwrap()
+                plots.iter().find(|one| one["id"] == id.as_str()).unwrap()
             };
             assert_eq!(find(hidden)["width"], 0);
             let plot = find(shown);

@@ -134,7 +134,7 @@ impl Chip {
             [shape.inputs, shape.recurrent, shape.outputs].map(u64::from);
         let fan_out = |weights: &[i8], columns: u64| -> Vec<u64> {
             let columns = usize::try_from(columns).unwrap_or(1).max(1);
-            weights.chunks(columns).map(|row| nonzero(row)).collect()
+            weights.chunks(columns).map(nonzero).collect()
         };
         let input_fan = fan_out(&self.input, recurrent);
         let hidden_fan: Vec<u64> = fan_out(&self.recurrent, recurrent)

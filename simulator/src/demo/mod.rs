@@ -58,6 +58,9 @@ pub struct Args {
     /// Stop after so many rounds instead of those of the task's plan.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
+    /// The clock of the chip that times in the report are for, in megahertz.
+    #[arg(long, value_name = "MHZ", default_value_t = crate::cost::CLOCK_MHZ, value_parser = crate::cost::parse_clock)]
+    pub clock_mhz: f64,
     /// Changes to the task's plan.
     #[command(flatten)]
     pub overrides: Overrides,
@@ -311,10 +314,10 @@ async fn finish(
     for version in &mut report.versions {
         version.accuracy = outcome.scores.get(&version.number).map(Score::accuracy);
     }
-    let evaluated = report.versions.iter().filter_map(|version| version.accuracy);
-    report.final_accuracy = evaluated.last().unwrap_or(0.0);
+    let mut evaluated = report.versions.iter().filter_map(|version| version.accuracy);
+    report.final_accuracy = evaluated.next_back().unwrap_or(0.0);
     if args.report.is_some() || args.json {
-        report.examine(&outcome.artifacts, &task.test, crate::cost::CLOCK_MHZ)?;
+        report.examine(&outcome.artifacts, &task.test, args.clock_mhz)?;
         report.node_accuracies = node_accuracies(task, &outcome.artifacts);
     }
     if let Some(dir) = &args.report {
@@ -353,7 +356,8 @@ async fn finish(
 
 /// The command line that repeats the run.
 fn command(args: &Args) -> String {
-    let Args { nodes, seed, data, rounds, overrides, report: _, keep: _, json: _ } = args;
+    let Args { nodes, seed, data, rounds, overrides, clock_mhz: _, report: _, keep: _, json: _ } =
+        args;
     let mut command = format!("muster demo --nodes {nodes} --seed {seed}");
     if data != "navigation" {
         command += &format!(" --data {data}");

@@ -34,10 +34,10 @@ pub(super) fn count(count: u64) -> String {
     out
 }
 
-/// A share, 0 to 1, in percent with one digit.
+/// A share, 0 to 1, in percent with one digit, on one line.
 #[must_use]
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{:.1}\u{a0}%", share * 100.0)
 }
 
 /// A quantity with the prefix that leaves one to three digits before the point, three digits in all.
@@ -139,7 +139,7 @@ mod tests {
             ["1.00 s", "2.50 kB", "20.0 µJ", "0 nJ"].map(tick),
             ["1 s", "2.5 kB", "20 µJ", "0"]
         );
-        assert_eq!(percent(0.98765), "98.8 %");
+        assert_eq!(percent(0.98765), "98.8\u{a0}%");
         assert_eq!((short("0123456789abcdef"), short("ab")), ("0123456789ab", "ab"));
     }
 }
