@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use agent::data::Source;
 use agent::data_spec::DataSpec;
+use agent::learner::LearnError;
 use agent::train::{Bench, Trial};
 use bytes::Bytes;
 use coordinator::{Config, Coordinator, SystemClock};
@@ -29,7 +30,7 @@ use self::evaluate::{Evaluator, Score};
 use self::fleet::Fleet;
 use self::progress::{Progress, Stand};
 use self::task::Task;
-use crate::report::{Data, ExamineError, NodeAccuracy};
+use crate::report::{Baselines, Comparison, Data, ExamineError, NodeAccuracy};
 use crate::rest::{Rest, RestError};
 use crate::sweep::Overrides;
 use crate::sweep::overrides::OverrideError;
@@ -58,6 +59,9 @@ pub struct Args {
     /// Stop after so many rounds instead of those of the task's plan.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
+    /// Learn without federation too, for the report: one chip with all the data, and each node alone.
+    #[arg(long)]
+    pub baselines: bool,
     /// The clock of the chip that times in the report are for, in megahertz.
     #[arg(long, value_name = "MHZ", default_value_t = crate::cost::CLOCK_MHZ, value_parser = crate::cost::parse_clock)]
     pub clock_mhz: f64,
@@ -111,6 +115,9 @@ pub enum DemoError {
         /// Why.
         why: String,
     },
+    /// The plan fits no chip.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
     /// A version cannot be looked into.
     #[error(transparent)]
     Examine(#[from] ExamineError),
@@ -135,6 +142,7 @@ impl DemoError {
             Self::Fleet(FleetError::Start { .. }) => "node_not_started",
             Self::Fleet(FleetError::Failing { .. }) => "node_failing",
             Self::Evaluation { .. } => "version_not_evaluated",
+            Self::Learn(error) => error.code(),
             Self::Examine(error) => error.code(),
             Self::Run(_) => "run_failed",
             Self::Stopped => "stopped",
@@ -150,7 +158,11 @@ impl DemoError {
             Self::File { .. } => 73,
             Self::Coordinator(error) => error.exit_code(),
             Self::Rest(_) => 69,
-            Self::Fleet(_) | Self::Evaluation { .. } | Self::Examine(_) | Self::Run(_) => 70,
+            Self::Fleet(_)
+            | Self::Evaluation { .. }
+            | Self::Examine(_)
+            | Self::Learn(_)
+            | Self::Run(_) => 70,
             Self::Stopped => 130,
         }
     }
@@ -320,6 +332,9 @@ async fn finish(
         report.examine(&outcome.artifacts, &task.test, args.clock_mhz)?;
         report.node_accuracies = node_accuracies(task, &outcome.artifacts);
     }
+    if args.baselines {
+        report.baselines = baselines(task, &outcome.artifacts, &report)?;
+    }
     if let Some(dir) = &args.report {
         report.write(dir).map_err(|source| DemoError::File {
             what: "report in",
@@ -356,8 +371,18 @@ async fn finish(
 
 /// The command line that repeats the run.
 fn command(args: &Args) -> String {
-    let Args { nodes, seed, data, rounds, overrides, clock_mhz: _, report: _, keep: _, json: _ } =
-        args;
+    let Args {
+        nodes,
+        seed,
+        data,
+        rounds,
+        overrides,
+        baselines,
+        clock_mhz: _,
+        report: _,
+        keep: _,
+        json: _,
+    } = args;
     let mut command = format!("muster demo --nodes {nodes} --seed {seed}");
     if data != "navigation" {
         command += &format!(" --data {data}");
@@ -366,7 +391,31 @@ fn command(args: &Args) -> String {
         command += &format!(" --rounds {rounds}");
     }
     command += &overrides.flags();
+    if *baselines {
+        command += " --baselines";
+    }
     command
+}
+
+/// What the nodes' data give without federation.
+fn baselines(
+    task: &Task,
+    artifacts: &BTreeMap<u64, Bytes>,
+    report: &Data,
+) -> Result<Option<Baselines>, DemoError> {
+    let first = artifacts.get(&1).and_then(|bytes| Artifact::parse(bytes).ok());
+    let Some(first) = first else { return Ok(None) };
+    let open = |node: &fleet::NodeSpec| Source::open(&node.data.parse().ok()?, 0).ok();
+    let nodes: Vec<Source> = task.nodes.iter().filter_map(open).collect();
+    let comparison = Comparison {
+        first: &first,
+        plan: &report.plan,
+        rounds: task.rounds,
+        seed: report.seed,
+        nodes: &nodes,
+        test: &task.test,
+    };
+    Ok(Some(comparison.baselines()?))
 }
 
 /// How each node would do with the final version, on samples of its own that it holds out. Nodes that hold out none are

@@ -5,6 +5,7 @@
 //!
 //! What it does not do: it asks no coordinator and trains nothing. The same data give the same files, byte for byte.
 
+mod baselines;
 pub(crate) mod compare;
 pub mod data;
 mod examine;
@@ -24,6 +25,7 @@ mod text;
 use std::io;
 use std::path::Path;
 
+pub use baselines::Comparison;
 pub use data::{
     Baselines, Data, Device, FORMAT, Histogram, NodeAccuracy, Participation, Round, Speed, Trace,
     Version, World,

@@ -1,10 +1,11 @@
 //! Flags that change a task's plan: what a sweep varies, and people too.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
 /// Changes to a plan.
-#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 pub struct Overrides {
     /// Change a value of the task's plan: `local.samples=5`, `strategy.server_learning_rate=1.5`. Can be given again.
     #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_set)]
