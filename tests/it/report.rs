@@ -251,6 +251,12 @@ async fn a_sweep_runs_the_real_thing_and_goes_on_where_it_was() {
             cell.values["plan.local.samples"]
         );
     }
+    if let Some(chromium) = chromium() {
+        let screen = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sweep-1280-light.png");
+        let shot = format!("--screenshot={}", screen.display());
+        let (_, log) = open(&chromium, &dir.path().join("sweep.html"), 1280, false, &[&shot]).await;
+        assert!(console(&log).is_empty(), "{:?}", console(&log));
+    }
     let again = sweep::run(&spec, &template, dir.path(), |_| {}, pending()).await.unwrap();
     let kept =
         |outcome: Option<&Outcome>| matches!(outcome, Some(Outcome::Done { kept: true, .. }));
