@@ -8,9 +8,12 @@
 //! REST as any tool would. Only `muster` and the tests may import it.
 
 pub mod data;
+pub mod cost;
 pub mod demo;
+pub mod report;
 mod rest;
 pub mod task;
+pub mod sweep;
 
 pub use bytes::Bytes;
 pub use http::Method;

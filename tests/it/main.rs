@@ -24,6 +24,7 @@ mod kill;
 mod python;
 mod rehearsal;
 mod reload;
+mod report;
 mod shutdown;
 mod storage;
 mod support;
