@@ -17,6 +17,7 @@ mod round;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,19 +29,19 @@ use federation::{
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::Backoff;
-use crate::cache::Cache;
-use crate::compute::{Compute, Placement, StandIn};
-use crate::config::Settings;
+use crate::cache::{Cache, Shelf};
+use crate::compute::{Compute, Learner, Placement, StandIn};
+use crate::config::{EnrolToken, Settings};
 use crate::credential::Credential;
 use crate::data::Source;
 use crate::error::AgentError;
 use crate::files::StateDir;
 use crate::held::Held;
-use crate::identity::Identity;
-use crate::journal::Journal;
+use crate::identity::{Identity, Key};
+use crate::journal::{FormatError, Journal};
 use crate::learner::{self, LEARNER};
 use crate::limits::{DAMAGED_TRIES_MAX, IDLE_MS_MAX, IDLE_MS_MIN, ORDER_WAIT_MS};
-use crate::status::Reporter;
+use crate::status::{Power, Reporter};
 use crate::train::Evaluated;
 use crate::uplink::{Asked, Order, Refused, Retry, UNAUTHENTICATED, Uplink, UplinkError};
 
@@ -56,7 +57,7 @@ pub enum Progress {
 /// A node, driven by calls of [`Node::step`].
 #[derive(Debug)]
 pub struct Node {
-    enrolment: Enrolment,
+    profile: Profile,
     /// What the node shows, where the coordinator wants to know who it is.
     credential: Option<Credential>,
     /// The name the coordinator knows it by.
@@ -79,8 +80,60 @@ pub struct Node {
     damaged: u32,
     /// Whether the last call failed: a row of failures is told once.
     failing: bool,
-    /// Holds the lock on the state directory for as long as the node lives.
-    _state: StateDir,
+    /// How long an ask for work may stay open.
+    wait_ms: u32,
+    /// Holds the lock on the state directory for as long as the node lives; a virtual node has none.
+    _state: Option<StateDir>,
+}
+
+/// What a node presents itself with. What virtual nodes have in common stands in memory once.
+#[derive(Debug)]
+struct Profile {
+    key: Key,
+    /// The name it asks for.
+    name: NodeId,
+    labels: Arc<BTreeMap<String, String>>,
+    proof: Option<Box<EnrolmentProof>>,
+}
+
+/// A virtual node's state: what a device has on its disk, in memory, and a learner that it shares with others.
+#[derive(Clone, Debug)]
+pub struct InMemory {
+    /// Its name.
+    pub name: NodeId,
+    /// The seed of its key.
+    pub key: [u8; 32],
+    /// Its labels.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Its samples.
+    pub source: Arc<Source>,
+    /// What it says of its chip.
+    pub capacity: Arc<BTreeMap<String, u64>>,
+    /// Who learns for it.
+    pub learner: Arc<dyn Learner>,
+    /// Where it keeps versions.
+    pub shelf: Arc<Shelf>,
+}
+
+/// What a node's next step is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Presents the node.
+    Enrol,
+    /// Asks for work.
+    Ask,
+    /// Gets a version, from its cache or by a call.
+    Fetch,
+    /// Tries a version on held-out samples: so many.
+    Evaluate(u32),
+    /// Reports how that went.
+    Report,
+    /// Learns: from so many samples, epochs counted.
+    Train(u32),
+    /// Sends an update of so many bytes.
+    Push(usize),
+    /// Nothing: it was revoked.
+    End,
 }
 
 /// What the next step does.
@@ -109,6 +162,18 @@ struct Task {
     bytes_down: u64,
 }
 
+impl Profile {
+    fn enrolment(&self) -> Enrolment {
+        Enrolment {
+            public_key: self.key.public(),
+            node: self.name.clone(),
+            labels: (*self.labels).clone(),
+            learners: vec![LEARNER.to_owned()],
+            proof: self.proof.as_deref().cloned(),
+        }
+    }
+}
+
 impl Node {
     /// Opens a node's state directory, identity, journal, cache and data. Nothing is sent yet.
     ///
@@ -135,7 +200,7 @@ impl Node {
             let key = identity.public_key();
             let signature = identity.sign(&enrolment_statement(&key, &id, token.id(), &digest));
             let token = token.text().to_owned();
-            proof = Some(EnrolmentProof { token, credential: digest, signature });
+            proof = Some(Box::new(EnrolmentProof { token, credential: digest, signature }));
         }
         if let Some(credential) = &credential {
             uplink.show(credential);
@@ -149,11 +214,10 @@ impl Node {
             cache.pin(holding.digest);
         }
         Ok(Self {
-            enrolment: Enrolment {
-                public_key: identity.public_key(),
-                node: id.clone(),
-                labels: settings.labels.clone(),
-                learners: vec![LEARNER.to_owned()],
+            profile: Profile {
+                key: Key::Public(identity.public_key()),
+                name: id.clone(),
+                labels: Arc::new(settings.labels.clone()),
                 proof,
             },
             credential,
@@ -171,8 +235,115 @@ impl Node {
             hold_given_up: None,
             damaged: 0,
             failing: false,
-            _state: state,
+            wait_ms: ORDER_WAIT_MS,
+            _state: Some(state),
         })
+    }
+
+    /// A virtual node, which begins anew with the process. Between two steps it is data alone, well below a kilobyte. It
+    /// never waits within a call: whoever drives it has the time that the coordinator names pass.
+    #[must_use]
+    pub fn in_memory(parts: InMemory, uplink: Uplink) -> Self {
+        let InMemory { name, key, labels, source, capacity, learner, shelf } = parts;
+        let number = u64::from_le_bytes(*key.first_chunk().expect("a key has 32 bytes"));
+        Self {
+            reporter: Reporter::new(source.samples(), capacity, None),
+            compute: Compute::shared(source, learner),
+            id: name.clone(),
+            profile: Profile { key: Key::Seed(key), name, labels, proof: None },
+            credential: None,
+            uplink,
+            journal: Journal::in_memory(),
+            cache: Cache::shared(shelf),
+            held: Held::in_memory(),
+            backoff: Backoff::new(number),
+            phase: Phase::Enrol,
+            asks: 0,
+            given_up: None,
+            hold_given_up: None,
+            damaged: 0,
+            failing: false,
+            wait_ms: 0,
+            _state: None,
+        }
+    }
+
+    /// The same virtual node, let in by an enrolment token; its credential comes from `entropy`.
+    #[must_use]
+    pub fn let_in_by(mut self, token: &EnrolToken, entropy: &dyn Entropy) -> Self {
+        let credential = Credential::in_memory(&self.id, entropy);
+        let Profile { key, name, .. } = &self.profile;
+        let digest = credential.digest();
+        let statement = enrolment_statement(&key.public(), name, token.id(), &digest);
+        let (signature, token) = (key.sign(&statement), token.text().to_owned());
+        let proof = signature
+            .map(|signature| Box::new(EnrolmentProof { token, credential: digest, signature }));
+        self.profile.proof = proof;
+        self.uplink.show(&credential);
+        self.credential = Some(credential);
+        self
+    }
+
+    /// What the next step is about to do.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        match &self.phase {
+            Phase::Enrol => Next::Enrol,
+            Phase::Ask => match self.journal.outbox() {
+                Some(entry) => Next::Push(entry.payload.len()),
+                None => Next::Ask,
+            },
+            Phase::Fetch(_) | Phase::FetchHold(_) => Next::Fetch,
+            Phase::Evaluate(task) => {
+                Next::Evaluate(self.compute.held_out(task.order.work.evaluate_samples))
+            }
+            Phase::TryHold(hold, _) => Next::Evaluate(self.compute.held_out(hold.samples)),
+            Phase::Report(..) | Phase::ReportHold(..) => Next::Report,
+            Phase::Train(task) => {
+                let work = &task.order.work;
+                Next::Train(work.samples.saturating_mul(work.epochs))
+            }
+            Phase::End => Next::End,
+        }
+    }
+
+    /// The round whose order the node carries out or whose update it sends, if it does.
+    #[must_use]
+    pub fn round(&self) -> Option<RoundRef> {
+        match &self.phase {
+            Phase::Fetch(order) => Some(order.round),
+            Phase::Evaluate(task) | Phase::Report(task, ..) | Phase::Train(task) => {
+                Some(task.order.round)
+            }
+            _ => self.journal.outbox().map(|entry| entry.round),
+        }
+    }
+
+    /// What must outlive the process of a virtual node, if there is anything.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        self.journal.to_bytes()
+    }
+
+    /// The same virtual node, which goes on from what [`Node::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// [`FormatError`] when the bytes are none of a node.
+    pub fn recall(mut self, bytes: &[u8]) -> Result<Self, FormatError> {
+        self.journal = Journal::from_bytes(bytes)?;
+        Ok(self)
+    }
+
+    /// The power fails: whatever the node was doing is forgotten, as after a restart. Its journal is not.
+    pub fn restart(&mut self) {
+        self.phase = Phase::Enrol;
+        self.failing = false;
+        self.backoff.succeeded();
+    }
+
+    /// From now on the node says this of its device.
+    pub fn set_power(&mut self, power: Power) {
+        self.reporter.set(power);
     }
 
     /// The same node, learning with `learn` instead of the chip.
@@ -215,11 +386,12 @@ impl Node {
     }
 
     async fn enrol(&mut self) -> Result<Progress, AgentError> {
-        match self.uplink.enrol(&self.enrolment).await {
+        let enrolment = self.profile.enrolment();
+        match self.uplink.enrol(&enrolment).await {
             Ok(Ok(id)) => {
                 self.worked();
-                if id != self.enrolment.node {
-                    warn!(node.wanted = %self.enrolment.node, node.id = %id, "the coordinator knows this node's key under its earlier name");
+                if id != self.profile.name {
+                    warn!(node.wanted = %self.profile.name, node.id = %id, "the coordinator knows this node's key under its earlier name");
                 }
                 if let Some(credential) = &mut self.credential {
                     if let Err(error) = credential.rename(&id) {
@@ -238,7 +410,7 @@ impl Node {
             Ok(Err(refused)) => {
                 let known = refused.known();
                 let Refused { code, message, .. } = refused;
-                let node = self.enrolment.node.to_string();
+                let node = self.profile.name.to_string();
                 Err(match known {
                     Some(
                         RefusalCode::EnrolmentTokenMissing
@@ -263,7 +435,7 @@ impl Node {
         self.asks = self.asks.wrapping_add(1);
         let status = self.reporter.read();
         let holding = self.held.holding();
-        let asked = self.uplink.wait_order(&self.id, ORDER_WAIT_MS, awaiting, status, holding);
+        let asked = self.uplink.wait_order(&self.id, self.wait_ms, awaiting, status, holding);
         let asked = match asked.await {
             Ok(Ok(asked)) => asked,
             Ok(Err(refused)) => return self.turned_away(&refused),
