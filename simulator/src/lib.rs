@@ -7,7 +7,9 @@
 //! What this crate does not do: it trains nothing itself and never touches the coordinator's database; it asks over
 //! REST as any tool would. Only `muster` and the tests may import it.
 
+pub mod cost;
 pub mod demo;
+pub mod report;
 mod rest;
 
 pub use bytes::Bytes;
