@@ -11,6 +11,7 @@ pub mod cost;
 pub mod demo;
 pub mod report;
 mod rest;
+pub mod task;
 
 pub use bytes::Bytes;
 pub use http::Method;

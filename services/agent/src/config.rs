@@ -51,6 +51,7 @@ pub struct Args {
     /// `navigation[:seed=N][,class=C]`: the generated navigation task, endless; without a seed each node has its own.
     /// `aer:FILE[,part=I/N][,holdout=K][,channels=C][,classes=L][,from=STEP]`: a recording in AER text, of which this
     /// node has the samples whose index modulo N is I; the last K of them evaluate instead of training.
+    /// `events:FILE[,holdout=K]`: a file of this node's own samples, as the simulator writes them.
     #[arg(
         long,
         env = "MUSTER_DATA",

@@ -7,20 +7,23 @@
 //! Held-out samples never train. An endless source has a second stream for them, a recording keeps the last `holdout`
 //! of the node's share. Each evaluation tries the first ones, so that versions are compared on the same samples.
 
+mod file;
+
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use federation::TrainOrder;
 use federation::limits::STATUS_COUNT_MAX;
 use reckon::Event;
-use tasks::aer::{AerError, Reader};
+use tasks::aer::AerError;
+use tasks::events::EventsError;
 use tasks::navigation::{self, Stream};
 use tasks::random::{derive, permutation};
 use thiserror::Error;
 
-use crate::data_spec::{DataSpec, RecordingSpec};
+use crate::data_spec::DataSpec;
 use crate::limits::RECORDING_EVENTS_MAX;
 
 /// Why a node's data cannot be used.
@@ -42,8 +45,16 @@ pub enum DataError {
         /// What is wrong, and in which line.
         source: AerError,
     },
+    /// The file is not a file of events.
+    #[error("{}: {source}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and at which byte.
+        source: EventsError,
+    },
     /// The node's share has more events than fit.
-    #[error("{}: the share has more than {RECORDING_EVENTS_MAX} events; split it with part=I/N", path.display())]
+    #[error("{}: the share has more than {RECORDING_EVENTS_MAX} events; give this node fewer", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -67,6 +78,7 @@ impl DataError {
         match self {
             Self::Unreadable { .. } => "data_unreadable",
             Self::Malformed { source, .. } => source.code(),
+            Self::Damaged { source, .. } => source.code(),
             Self::TooLarge { .. } => "data_too_large",
             Self::Empty { .. } => "data_empty",
         }
@@ -88,8 +100,8 @@ enum Kind {
     Recording {
         channels: u16,
         classes: u8,
-        training: Vec<tasks::Sample>,
-        held_out: Vec<tasks::Sample>,
+        training: Vec<Arc<tasks::Sample>>,
+        held_out: Vec<Arc<tasks::Sample>>,
     },
 }
 
@@ -143,9 +155,22 @@ impl Source {
                     held_out: stream(derive(seed, &[HELD_OUT])),
                 }
             }
-            DataSpec::Recording(spec) => record(spec)?,
+            DataSpec::Recording(spec) => file::aer(spec)?,
+            DataSpec::Events(spec) => file::events(spec)?,
         };
         Ok(Self { kind })
+    }
+
+    /// A recording that is in memory already, and may be shared with other nodes: what it learns from, and what it keeps from
+    /// learning. `training` must not be empty.
+    #[must_use]
+    pub fn of_samples(
+        channels: u16,
+        classes: u8,
+        training: Vec<Arc<tasks::Sample>>,
+        held_out: Vec<Arc<tasks::Sample>>,
+    ) -> Self {
+        Self { kind: Kind::Recording { channels, classes, training, held_out } }
     }
 
     /// How many samples there are to learn from; of an endless source, the most that can be said.
@@ -251,52 +276,6 @@ impl fmt::Debug for Source {
 /// Keeps these draws apart from any others made with the same seed.
 const HELD_OUT: u64 = u64::from_be_bytes(*b"agt/held");
 const SAMPLES: u64 = u64::from_be_bytes(*b"agt/smpl");
-
-/// Longest line of a recording that is read: two numbers, with room for blanks.
-const LINE_BYTES_MAX: u64 = 256;
-
-fn record(spec: &RecordingSpec) -> Result<Kind, DataError> {
-    let path = || spec.file.clone();
-    let unreadable = |source| DataError::Unreadable { path: path(), source };
-    let malformed = |source| DataError::Malformed { path: path(), source };
-    let mut lines = BufReader::new(File::open(&spec.file).map_err(unreadable)?);
-    let mut reader = Reader::new(spec.format);
-    let (mut line, mut training, mut events) = (String::new(), Vec::new(), 0);
-    for index in 0_u32.. {
-        let sample = loop {
-            line.clear();
-            if lines.by_ref().take(LINE_BYTES_MAX).read_line(&mut line).map_err(unreadable)? == 0 {
-                break None;
-            }
-            if let Some(sample) =
-                reader.line(line.trim_end_matches(['\r', '\n'])).map_err(malformed)?
-            {
-                break Some(sample);
-            }
-        };
-        let Some(sample) = sample else { break };
-        if index % spec.parts == spec.part {
-            events += sample.events.len();
-            if events > RECORDING_EVENTS_MAX {
-                return Err(DataError::TooLarge { path: path() });
-            }
-            training.push(sample);
-        }
-    }
-    reader.finish().map_err(malformed)?;
-    let share = training.len();
-    let holdout = usize::try_from(spec.holdout).unwrap_or(usize::MAX);
-    let Some(kept) = share.checked_sub(holdout).filter(|&kept| kept > 0) else {
-        return Err(DataError::Empty { path: path(), share, holdout: spec.holdout });
-    };
-    let held_out = training.split_off(kept);
-    Ok(Kind::Recording {
-        channels: spec.format.channels,
-        classes: spec.format.classes,
-        training,
-        held_out,
-    })
-}
 
 #[cfg(test)]
 mod tests {

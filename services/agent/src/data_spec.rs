@@ -1,4 +1,4 @@
-//! What a node learns from, as people write it: `navigation:seed=7,class=1`, `aer:FILE,part=2/5,holdout=10`.
+//! What a node learns from, as people write it: `navigation:seed=7,class=1`, `aer:FILE,part=2/5,holdout=10`, `events:FILE`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,6 +19,17 @@ pub enum DataSpec {
     },
     /// `aer:FILE[,part=I/N][,holdout=K][,channels=C][,classes=L][,from=STEP]`: a recording in AER text.
     Recording(RecordingSpec),
+    /// `events:FILE[,holdout=K]`: a file of this node's own samples (see [`tasks::events`]).
+    Events(EventsSpec),
+}
+
+/// A node's own file of samples.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsSpec {
+    /// The file. Its name has no comma.
+    pub file: PathBuf,
+    /// Samples at its end that are kept from training and used to evaluate; 0 evaluates nothing.
+    pub holdout: u32,
 }
 
 /// Which samples of a recording are this node's, and what the file itself does not say.
@@ -54,7 +65,8 @@ impl FromStr for DataSpec {
         match kind {
             "navigation" => navigation(rest),
             "aer" => recording(rest).map(Self::Recording),
-            _ => wrong(format!("`{kind}` is not a source: `navigation` or `aer`")),
+            "events" => events(rest).map(Self::Events),
+            _ => wrong(format!("`{kind}` is not a source: `navigation`, `aer` or `events`")),
         }
     }
 }
@@ -124,6 +136,23 @@ fn recording(text: &str) -> Result<RecordingSpec, DataSpecError> {
     })
 }
 
+fn events(text: &str) -> Result<EventsSpec, DataSpecError> {
+    let mut options = text.split(',');
+    let Some(file) = options.next().filter(|file| !file.is_empty()) else {
+        return wrong("`events` needs a file: `events:FILE`".to_owned());
+    };
+    let mut holdout = None;
+    for option in options {
+        match option.split_once('=') {
+            Some(("holdout", value)) => {
+                set(&mut holdout, "holdout", number(value, "holdout", 0, u32::MAX)?)?
+            }
+            _ => return wrong(format!("`{option}` is not an option of events: `holdout=K`")),
+        }
+    }
+    Ok(EventsSpec { file: PathBuf::from(file), holdout: holdout.unwrap_or(0) })
+}
+
 fn number<T>(text: &str, option: &str, min: T, max: T) -> Result<T, DataSpecError>
 where
     T: FromStr + PartialOrd + fmt::Display,
@@ -182,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn events_take_a_file_and_a_holdout() {
+        let spec = |holdout| Ok(DataSpec::Events(EventsSpec { file: "d/x.mev".into(), holdout }));
+        assert_eq!(check("events:d/x.mev"), spec(0));
+        assert_eq!(check("events:d/x.mev,holdout=4"), spec(4));
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         for (text, part) in [
             ("", "`` is not a source"),
@@ -195,6 +231,8 @@ mod tests {
             ("aer:f,part=0/0", "part: `0` is not a whole number from 1"),
             ("aer:f,part=1", "is not I/N"),
             ("aer:f,channels=257", "channels: `257`"),
+            ("events", "needs a file"),
+            ("events:f,part=1/2", "is not an option of events"),
             ("aer:f,g", "`g` is not an option of aer"),
         ] {
             let error = check(text).unwrap_err();

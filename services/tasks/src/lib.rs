@@ -4,7 +4,8 @@
 //! `alloc`, no dependency but `reckon`. A task is a pure function of its seeds, so that a whole federated run can
 //! be repeated from one number. Reading order: [`sample`] (what every task yields), [`random`] (where chance
 //! comes from), [`navigation`] (the chip's own benchmark, generated without end, with its chip configuration,
-//! initial weights and training plans), [`aer`] (recordings in the text form of ReckOn's test bench).
+//! initial weights and training plans), [`aer`] (recordings in the text form of ReckOn's test bench), [`events`] (samples
+//! as a compact file).
 //!
 //! What it does not do: it reads no file, no clock and no environment, and knows nothing of rounds, nodes or the
 //! wire. The coordinator must not import it.
@@ -17,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod aer;
+pub mod events;
 pub mod limits;
 pub mod navigation;
 pub mod random;

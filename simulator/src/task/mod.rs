@@ -1,0 +1,66 @@
+//! What a fleet can learn: samples, the network they are for, and the plan that was found to work.
+//!
+//! A [`Task`] has a pool from which nodes are given samples, test samples that no node ever trains on, and a [`Recipe`]. Who
+//! gets what of the pool is the caller's decision: each recorded sample names the subject (speaker, writer) it is from.
+//! [`navigation()`] is generated, so that its pool is a rule rather than a list: each node has a stream of its own,
+//! seeded by [`node_seed`].
+//!
+//! Everything here is a pure function of seeds and files, so that the same ones give the same model, bit for bit.
+
+mod navigation;
+mod recipe;
+
+use std::sync::Arc;
+
+use tasks::Sample;
+
+pub use self::navigation::{navigation, node_seed};
+pub use self::recipe::{Initial, Recipe};
+
+/// Something to learn.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its name, and its model's.
+    pub name: String,
+    /// What nodes learn from.
+    pub pool: Pool,
+    /// Samples that no node trains on.
+    pub test: Arc<[Sample]>,
+    /// Input channels.
+    pub channels: u16,
+    /// Classes.
+    pub classes: u8,
+    /// Names of the subjects that recorded samples are from; empty where nobody knows.
+    pub subjects: Vec<String>,
+    /// The network and the plan.
+    pub recipe: Recipe,
+}
+
+/// What nodes learn from.
+#[derive(Clone, Debug)]
+pub enum Pool {
+    /// Navigation: node `n` of a fleet with seed `s` has the endless stream of [`node_seed`]`(s, n)`, of one class if wished.
+    Generated,
+    /// Recorded samples.
+    Recorded(Arc<[Item]>),
+}
+
+/// One recorded sample.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The sample, with its label.
+    pub sample: Arc<Sample>,
+    /// Which of the task's subjects it is from; 0 where it has none.
+    pub subject: u32,
+}
+
+impl Pool {
+    /// The recorded samples; none of a generated pool.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        match self {
+            Self::Generated => &[],
+            Self::Recorded(items) => items,
+        }
+    }
+}
