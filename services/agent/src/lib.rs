@@ -43,7 +43,7 @@ pub use config::{Args, LogFormat, Settings};
 pub use entropy::SystemEntropy;
 pub use error::AgentError;
 pub use learner::{BuildError, LEARNER, LearnError, Weights, reckon_artifact};
-pub use node::{InMemory, Next, Node, Progress};
+pub use node::{InMemory, Next, Node, Progress, Tally};
 pub use run::{drive, run, run_until};
 pub use status::Power;
 pub use uplink::Uplink;

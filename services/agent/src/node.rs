@@ -80,6 +80,7 @@ pub struct Node {
     damaged: u32,
     /// Whether the last call failed: a row of failures is told once.
     failing: bool,
+    tally: Tally,
     /// How long an ask for work may stay open.
     wait_ms: u32,
     /// Holds the lock on the state directory for as long as the node lives; a virtual node has none.
@@ -113,6 +114,21 @@ pub struct InMemory {
     pub learner: Arc<dyn Learner>,
     /// Where it keeps versions.
     pub shelf: Arc<Shelf>,
+}
+
+/// What a node has done so far, by its own count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rounds it began to learn for.
+    pub orders: u32,
+    /// Updates for which it has receipts.
+    pub counted: u32,
+    /// Updates that were refused, and dropped.
+    pub refused: u32,
+    /// Samples in its counted updates.
+    pub samples: u64,
+    /// Synaptic operations in its counted updates.
+    pub synaptic_ops: u64,
 }
 
 /// What a node's next step is about to do.
@@ -235,6 +251,7 @@ impl Node {
             hold_given_up: None,
             damaged: 0,
             failing: false,
+            tally: Tally::default(),
             wait_ms: ORDER_WAIT_MS,
             _state: Some(state),
         })
@@ -263,6 +280,7 @@ impl Node {
             hold_given_up: None,
             damaged: 0,
             failing: false,
+            tally: Tally::default(),
             wait_ms: 0,
             _state: None,
         }
@@ -317,6 +335,21 @@ impl Node {
             }
             _ => self.journal.outbox().map(|entry| entry.round),
         }
+    }
+
+    /// Bytes of the version that its last fetch brought; 0 when it had the version already.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        match &self.phase {
+            Phase::Evaluate(task) => task.bytes_down,
+            _ => 0,
+        }
+    }
+
+    /// What it has done since it was opened.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// What must outlive the process of a virtual node, if there is anything.
@@ -492,6 +525,7 @@ impl Node {
         }
         self.worked();
         self.given_up = None;
+        self.tally.orders += 1;
         info!(%round, model = %order.model, base.version = %order.base_version, "an order");
         self.phase = Phase::Fetch(order);
         Progress::Working
@@ -500,6 +534,7 @@ impl Node {
     async fn push(&mut self) -> Progress {
         let Some(entry) = self.journal.outbox() else { return Progress::Working };
         let (round, candidate) = (entry.round, entry.candidate(&self.id));
+        let (samples, metrics) = (entry.samples, entry.metrics);
         let payload = entry.payload.clone();
         match self.uplink.push(&candidate, payload).await {
             Ok(Ok(receipt)) => {
@@ -508,6 +543,9 @@ impl Node {
                 }
                 self.worked();
                 self.damaged = 0;
+                self.tally.counted += 1;
+                self.tally.samples += u64::from(samples);
+                self.tally.synaptic_ops += metrics.synaptic_ops;
                 info!(%round, counted_at_ms = receipt.counted_at_ms, "the update is counted");
                 Progress::Working
             }
@@ -543,6 +581,7 @@ impl Node {
             return self.unwritten(&error);
         }
         self.damaged = 0;
+        self.tally.refused += 1;
         self.given_up = Some(round);
         Progress::Working
     }

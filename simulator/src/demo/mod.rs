@@ -5,9 +5,9 @@
 //! watches them, fetches every version, and tests it on samples that no node trained on.
 
 mod curve;
-mod evaluate;
-mod fleet;
-mod progress;
+pub(crate) mod evaluate;
+pub(crate) mod fleet;
+pub(crate) mod progress;
 mod report;
 mod task;
 
