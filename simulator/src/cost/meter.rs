@@ -274,8 +274,10 @@ fn drive(network: &mut Network<'_>, sample: &Sample, mut see: impl FnMut(&Tick<'
         };
         let mut potentials = [0; 16];
         let report = network.tick_with(pins, &mut |network| {
-            let fired =
-                (0..=u8::MAX).filter(|&slot| u16::from(slot) < slots && network.spiked(slot));
+            let fired = (0..slots).filter_map(|slot| {
+                let slot = u8::try_from(slot).ok()?;
+                network.spiked(slot).then_some(slot)
+            });
             spikes.extend(fired);
             potentials = *network.potentials();
         });

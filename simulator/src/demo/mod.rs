@@ -4,11 +4,9 @@
 //! processes of their own. This module does what a person with curl would do: it makes a model and a run over REST,
 //! watches them, fetches every version, and tests it on samples that no node trained on.
 
-mod curve;
 pub(crate) mod evaluate;
 pub(crate) mod fleet;
 pub(crate) mod progress;
-mod report;
 mod task;
 
 use std::collections::BTreeMap;
@@ -17,7 +15,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::data::Source;
+use agent::data_spec::DataSpec;
+use agent::train::{Bench, Trial};
+use bytes::Bytes;
 use coordinator::{Config, Coordinator, SystemClock};
+use federation::Artifact;
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -26,14 +29,17 @@ use self::evaluate::{Evaluator, Score};
 use self::fleet::Fleet;
 use self::progress::{Progress, Stand};
 use self::task::Task;
+use crate::report::{Data, ExamineError, NodeAccuracy};
 use crate::rest::{Rest, RestError};
 
 pub use self::fleet::FleetError;
-pub use self::report::{PICOJOULES_PER_SYNAPTIC_OP, Report, VersionRow};
 pub use self::task::{TaskError, navigation_artifact};
 
 /// How often the run is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Held-out samples on which each node's accuracy with the final version is measured.
+const NODE_SAMPLES: u32 = 25;
 
 /// The flags of `muster demo`.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,7 +56,7 @@ pub struct Args {
     /// Stop after so many rounds instead of those of the task's plan.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
-    /// Write report.json and curve.svg into this directory.
+    /// Write the report into this directory: report.html to read, report.json, CSV tables, SVG plots.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Leave the coordinator running afterwards, until Ctrl-C.
@@ -94,6 +100,9 @@ pub enum DemoError {
         /// Why.
         why: String,
     },
+    /// A version cannot be looked into.
+    #[error(transparent)]
+    Examine(#[from] ExamineError),
     /// The run failed.
     #[error("the run failed: {0}")]
     Run(String),
@@ -114,6 +123,7 @@ impl DemoError {
             Self::Fleet(FleetError::Start { .. }) => "node_not_started",
             Self::Fleet(FleetError::Failing { .. }) => "node_failing",
             Self::Evaluation { .. } => "version_not_evaluated",
+            Self::Examine(error) => error.code(),
             Self::Run(_) => "run_failed",
             Self::Stopped => "stopped",
         }
@@ -127,7 +137,7 @@ impl DemoError {
             Self::File { .. } => 73,
             Self::Coordinator(error) => error.exit_code(),
             Self::Rest(_) => 69,
-            Self::Fleet(_) | Self::Evaluation { .. } | Self::Run(_) => 70,
+            Self::Fleet(_) | Self::Evaluation { .. } | Self::Examine(_) | Self::Run(_) => 70,
             Self::Stopped => 130,
         }
     }
@@ -188,7 +198,7 @@ pub async fn run(
         }
     };
     let result = match result {
-        Ok(outcome) => finish(args, &task, outcome, &http, &say),
+        Ok(outcome) => finish(args, &task, outcome, &http, &say).await,
         Err(error) => Err(error),
     };
     if result.is_ok() && args.keep {
@@ -201,11 +211,11 @@ pub async fn run(
 
 /// What came of the run.
 struct Outcome {
-    plan: Value,
+    run: u64,
     reproducible: bool,
     restarts: u32,
     wall_s: f64,
-    versions: Vec<Value>,
+    artifacts: BTreeMap<u64, Bytes>,
     scores: BTreeMap<u64, Score>,
 }
 
@@ -224,6 +234,7 @@ async fn watch(
     let mut stand =
         Stand { rounds: task.rounds.into(), goal: task.nodes.len() as u64, ..Stand::default() };
     let mut asked = 0;
+    let mut artifacts = BTreeMap::new();
     loop {
         stand.restarts += fleet.revive()?;
         let run: Value = rest.get(&run_path).await?;
@@ -233,7 +244,9 @@ async fn watch(
         while asked < run["latest_version"].as_u64().unwrap_or(0) {
             asked += 1;
             let path = format!("/v1/models/{}/versions/{asked}/artifact", task.name);
-            evaluator.ask(asked, rest.bytes(&path).await?);
+            let artifact = rest.bytes(&path).await?;
+            artifacts.insert(asked, artifact.clone());
+            evaluator.ask(asked, artifact);
         }
         evaluator.collect()?;
         stand.accuracy = evaluator.latest();
@@ -246,14 +259,12 @@ async fn watch(
             _ => false,
         };
         if ended && evaluator.done() {
-            let list: Value =
-                rest.get(&format!("/v1/models/{}/versions?limit=1000", task.name)).await?;
             return Ok(Outcome {
-                plan: run["plan"].clone(),
+                run: run["id"].as_u64().unwrap_or(0),
                 reproducible: run["reproducible"] == true && stand.restarts == 0,
                 restarts: stand.restarts,
                 wall_s: begin.elapsed().as_secs_f64(),
-                versions: list["items"].as_array().cloned().unwrap_or_default(),
+                artifacts,
                 scores: evaluator.end(),
             });
         }
@@ -261,43 +272,37 @@ async fn watch(
     }
 }
 
-fn finish(
+async fn finish(
     args: &Args,
     task: &Task,
     outcome: Outcome,
     http: &str,
     say: &impl Fn(&str),
 ) -> Result<(), DemoError> {
-    let number = |version: &Value, key: &str| version[key].as_u64().unwrap_or(0);
-    let rows: Vec<VersionRow> = outcome
-        .versions
-        .iter()
-        .map(|version| VersionRow {
-            number: number(version, "number"),
-            digest: version["digest"].as_str().unwrap_or_default().to_owned(),
-            parent: version["parent"].as_u64(),
-            accuracy: outcome.scores.get(&number(version, "number")).map_or(0.0, Score::accuracy),
-            updates: number(version, "updates"),
-            bytes_up: number(version, "bytes_up"),
-            bytes_down: number(version, "bytes_down"),
-            energy_nj: report::energy_nj(
-                number(version, "synaptic_ops"),
-                number(version, "updates"),
-            ),
-        })
-        .collect();
-    let report = Report {
+    let mut report = Data {
+        command: command(args),
         seed: args.seed,
         task: task.name.to_owned(),
-        nodes: task.nodes.len(),
-        plan: outcome.plan,
+        mode: "demo".to_owned(),
+        nodes: u64::try_from(task.nodes.len()).expect("a length fits 64 bits"),
         reproducible: outcome.reproducible,
         restarts: outcome.restarts,
-        test_samples: task.test.len(),
+        test_samples: u64::try_from(task.test.len()).expect("a length fits 64 bits"),
         wall_s: outcome.wall_s,
-        final_accuracy: rows.last().map_or(0.0, |row| row.accuracy),
-        versions: rows,
+        step_us: tasks::navigation::STEP_US,
+        ..Data::default()
     };
+    let names = task.nodes.iter().map(|node| node.name.as_str());
+    report.gather(&Rest::new(http), task.name, outcome.run, names).await?;
+    for version in &mut report.versions {
+        version.accuracy = outcome.scores.get(&version.number).map(Score::accuracy);
+    }
+    let evaluated = report.versions.iter().filter_map(|version| version.accuracy);
+    report.final_accuracy = evaluated.last().unwrap_or(0.0);
+    if args.report.is_some() || args.json {
+        report.examine(&outcome.artifacts, &task.test, crate::cost::CLOCK_MHZ)?;
+        report.node_accuracies = node_accuracies(task, &outcome.artifacts);
+    }
     if let Some(dir) = &args.report {
         report.write(dir).map_err(|source| DemoError::File {
             what: "report in",
@@ -309,7 +314,7 @@ fn finish(
         say(report.json().trim_end());
         return Ok(());
     }
-    say(report.table().trim_end());
+    say(report.versions_table().trim_end());
     let repeats = if report.reproducible {
         format!("repeats bit for bit with --seed {}", report.seed)
     } else {
@@ -322,7 +327,7 @@ fn finish(
         report.wall_s
     ));
     if let Some(dir) = &args.report {
-        say(&format!("report.json and curve.svg are in {}", dir.display()));
+        say(&format!("open {} in a browser", dir.join("report.html").display()));
     }
     if args.keep {
         say(&format!("look at {http}/v1/models/{}/versions", task.name));
@@ -330,6 +335,39 @@ fn finish(
         say("run it with --keep to look around with curl afterwards");
     }
     Ok(())
+}
+
+/// The command line that repeats the run.
+fn command(args: &Args) -> String {
+    let Args { nodes, seed, data, rounds, report: _, keep: _, json: _ } = args;
+    let mut command = format!("muster demo --nodes {nodes} --seed {seed}");
+    if data != "navigation" {
+        command += &format!(" --data {data}");
+    }
+    if let Some(rounds) = rounds {
+        command += &format!(" --rounds {rounds}");
+    }
+    command
+}
+
+/// How each node would do with the final version, on samples of its own that it holds out. Nodes that hold out none are
+/// left out.
+fn node_accuracies(task: &Task, artifacts: &BTreeMap<u64, Bytes>) -> Vec<NodeAccuracy> {
+    let last = artifacts.last_key_value().and_then(|(_, bytes)| Artifact::parse(bytes).ok());
+    let Some(artifact) = last else { return Vec::new() };
+    let trial = Trial { samples: NODE_SAMPLES, registers: BTreeMap::new(), seed: 1 };
+    let node = |node: &fleet::NodeSpec| {
+        let spec: DataSpec = node.data.parse().ok()?;
+        let source = Source::open(&spec, 0).ok()?;
+        let done = Bench::new().evaluate(&source, &artifact, &trial, &|| false).ok()?;
+        (done.samples > 0).then(|| NodeAccuracy {
+            node: node.name.clone(),
+            correct: done.correct.into(),
+            total: done.samples.into(),
+            label: None,
+        })
+    };
+    task.nodes.iter().filter_map(node).collect()
 }
 
 fn make_dir(what: &'static str, path: &std::path::Path) -> Result<(), DemoError> {

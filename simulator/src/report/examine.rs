@@ -18,7 +18,7 @@ use crate::cost::{Cost, Counts, Footprint, PICOJOULES_PER_SYNAPTIC_OP, Total, Wo
 /// Versions whose weights are shown.
 const HISTOGRAMS_MAX: usize = 6;
 /// Samples over which learning and inference are measured.
-const MEASURED: usize = 50;
+const MEASURED: usize = 25;
 /// How long learning is timed.
 const TIMED: Duration = Duration::from_millis(500);
 

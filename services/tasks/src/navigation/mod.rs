@@ -36,6 +36,8 @@ use crate::sample::Sample;
 
 /// Length of a sample in steps (ticks of the chip) of 1 ms.
 pub const TICKS: u32 = 2250;
+/// What a step lasts, in microseconds.
+pub const STEP_US: u64 = 1000;
 /// Input channels.
 pub const CHANNELS: u8 = 40;
 /// Recurrent neurons of the chip's configuration for this task.
