@@ -213,13 +213,7 @@ impl Engine {
         resident.is_some_and(|resident| matches!(resident.node.next(), Next::Push(_)))
     }
 
-    fn start(
-        &mut self,
-        index: u32,
-        now_us: u64,
-        enrol: bool,
-        ended: &mpsc::UnboundedSender<Turn>,
-    ) {
+    fn start(&mut self, index: u32, now_us: u64, enrol: bool, ended: &mpsc::UnboundedSender<Turn>) {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         let Some(mut resident) = self.residents.get_mut(at).and_then(Option::take) else { return };
         let (life, counts, told) =
@@ -267,9 +261,10 @@ impl Engine {
 
     /// What must outlive the process, by node.
     pub(crate) fn memories(&self) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
-        self.residents.iter().enumerate().filter_map(|(index, resident)| {
-            Some((index, resident.as_ref()?.node.to_bytes()?))
-        })
+        self.residents
+            .iter()
+            .enumerate()
+            .filter_map(|(index, resident)| Some((index, resident.as_ref()?.node.to_bytes()?)))
     }
 }
 
@@ -294,7 +289,8 @@ async fn turn(
                 counts.asks.fetch_add(1, Ordering::Relaxed);
             }
             Next::Train(_) => {
-                let this = round.map_or((0, 0), |RoundRef { number, attempt, .. }| (number, attempt));
+                let this =
+                    round.map_or((0, 0), |RoundRef { number, attempt, .. }| (number, attempt));
                 if resident.dropped != this
                     && let Some(gone_us) = life.drops_out_us(index, round)
                 {

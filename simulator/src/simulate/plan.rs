@@ -145,10 +145,7 @@ mod tests {
         );
         assert!(lines.races);
         let median = planned("saboteurs", |_| {});
-        assert_eq!(
-            median.plan["strategy"],
-            json!({"name": "median", "server_learning_rate": 2.0})
-        );
+        assert_eq!(median.plan["strategy"], json!({"name": "median", "server_learning_rate": 2.0}));
         let night = planned("night-shift", |_| {});
         assert_eq!(night.plan["cohort"]["eligible"], json!({"battery_percent_min": 40}));
     }

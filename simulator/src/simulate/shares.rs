@@ -1,6 +1,5 @@
 //! Who has which samples: a world's split, drawn from the seed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agent::data::Source;
@@ -119,17 +118,6 @@ impl Shares {
         let seen = if seen.is_empty() { all.clone() } else { seen };
         Some(Source::of_samples(self.channels, self.classes, seen, Vec::new()))
     }
-
-    /// How many samples of each class node `index` has, where they can be counted.
-    pub(crate) fn classes_of(&self, index: usize) -> BTreeMap<u8, usize> {
-        let mut counts = BTreeMap::new();
-        if let Share::Samples(samples) = &self.nodes[index] {
-            for sample in samples {
-                *counts.entry(sample.label).or_insert(0) += 1;
-            }
-        }
-        counts
-    }
 }
 
 /// Half of a node's samples, ascending by class, from the first ones in the first round to the last ones in the last.
@@ -202,8 +190,7 @@ impl Urn {
 
     fn draw(&mut self) -> u8 {
         let all: u64 = self.balls.iter().sum();
-        let mut at =
-            u64::from(self.rng.below(u32::try_from(all).unwrap_or(u32::MAX))).min(all - 1);
+        let mut at = u64::from(self.rng.below(u32::try_from(all).unwrap_or(u32::MAX))).min(all - 1);
         for (class, balls) in self.balls.iter_mut().enumerate() {
             if at < *balls {
                 *balls += self.drawn;
@@ -320,7 +307,8 @@ fn deal_by_class(
             let class = if !piles[wanted].is_empty() {
                 wanted
             } else if only_own {
-                let mine = (0..classes).find(|&class| urn.balls[class] > 0 && !piles[class].is_empty());
+                let mine =
+                    (0..classes).find(|&class| urn.balls[class] > 0 && !piles[class].is_empty());
                 let Some(class) = mine else { continue };
                 class
             } else {

@@ -33,21 +33,16 @@ pub(crate) struct Watcher {
     /// How far it is.
     pub(crate) stand: Stand,
     begin: Instant,
-    /// When the run had ended.
-    pub(crate) ended: Option<Duration>,
 }
 
 /// What a watcher leaves.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) run: Value,
-    pub(crate) versions: Vec<Value>,
-    pub(crate) rounds: Vec<Value>,
     pub(crate) scores: BTreeMap<u64, Score>,
     pub(crate) artifacts: BTreeMap<u64, Bytes>,
     pub(crate) restarts: u32,
     pub(crate) wall_s: f64,
-    pub(crate) run_s: f64,
 }
 
 impl Watcher {
@@ -71,7 +66,6 @@ impl Watcher {
             run: Value::Null,
             stand,
             begin,
-            ended: None,
         }
     }
 
@@ -112,9 +106,6 @@ impl Watcher {
             _ => false,
         };
         self.run = run;
-        if ended && self.ended.is_none() {
-            self.ended = Some(self.begin.elapsed());
-        }
         Ok(ended)
     }
 
@@ -152,34 +143,14 @@ impl Watcher {
     }
 
     /// Takes what there is, whether the run has ended or not.
-    ///
-    /// # Errors
-    /// When the coordinator does not answer.
-    pub(crate) async fn finish(self) -> Result<Seen, SimulateError> {
-        let versions = self.pages(&format!("/v1/models/{}/versions", self.model)).await?;
-        let rounds = self.pages(&format!("{}/rounds", self.run_path)).await?;
+    pub(crate) fn finish(self) -> Seen {
         let wall_s = self.begin.elapsed().as_secs_f64();
-        Ok(Seen {
-            versions,
-            rounds,
+        Seen {
             scores: self.evaluator.end(),
             artifacts: self.artifacts,
             restarts: self.stand.restarts,
             wall_s,
-            run_s: self.ended.map_or(wall_s, |ended| ended.as_secs_f64()),
             run: self.run,
-        })
-    }
-
-    async fn pages(&self, path: &str) -> Result<Vec<Value>, SimulateError> {
-        let (mut all, mut after) = (Vec::new(), String::new());
-        loop {
-            let list: Value = self.rest.get(&format!("{path}?limit=1000{after}")).await?;
-            all.extend(list["items"].as_array().cloned().unwrap_or_default());
-            match list["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => return Ok(all),
-            }
         }
     }
 }

@@ -1,0 +1,1 @@
+//! Worlds as they should be and as they should not.
