@@ -18,6 +18,7 @@ mod kill;
 mod python;
 mod reload;
 mod shutdown;
+mod simulate;
 mod storage;
 mod support;
 mod sync;

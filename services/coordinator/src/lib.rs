@@ -34,6 +34,7 @@ mod orders;
 mod plan;
 mod posted;
 mod presence;
+mod recent;
 mod reload;
 mod rounds;
 mod server;

@@ -217,28 +217,36 @@ impl Rounds {
         let (store, now) = (&self.core.store, self.core.clock.wall());
         let settled = store.settle_round(live.key, served_ms, now, next_version).await?;
         let (id, number, attempt) = (run.round.run.0, run.round.number, run.round.attempt);
-        match settled {
+        let outcome = match settled {
             Settled::Waits => return Ok(false),
-            Settled::Published { version, digest, updates, run } => tracing::info!(
-                run.id = id,
-                run.state = %run,
-                round = number,
-                attempt,
-                updates,
-                version = version.0,
-                version.digest = %digest,
-                "published a version"
-            ),
-            Settled::Abandoned { updates, run } => tracing::warn!(
-                run.id = id,
-                run.state = %run,
-                round = number,
-                attempt,
-                updates,
-                "abandoned a round: its deadline came before its quorum"
-            ),
+            Settled::Published { version, digest, updates, run } => {
+                tracing::info!(
+                    run.id = id,
+                    run.state = %run,
+                    round = number,
+                    attempt,
+                    updates,
+                    version = version.0,
+                    version.digest = %digest,
+                    "published a version"
+                );
+                federation::Settled::Published
+            }
+            Settled::Abandoned { updates, run } => {
+                tracing::warn!(
+                    run.id = id,
+                    run.state = %run,
+                    round = number,
+                    attempt,
+                    updates,
+                    "abandoned a round: its deadline came before its quorum"
+                );
+                federation::Settled::Abandoned
+            }
+        };
+        if let Some(ended) = self.open.remove(&live.key) {
+            self.core.recent.ended(ended, outcome);
         }
-        self.open.remove(&live.key);
         self.core.channels.moved();
         Ok(true)
     }

@@ -1,6 +1,9 @@
 //! What befalls the nodes of a world: when a device is there, how long what it does takes, what goes wrong. Every chance
 //! is a pure function of (seed, purpose, node, round or call).
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use agent::data::Source;

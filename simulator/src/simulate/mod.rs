@@ -25,6 +25,8 @@ mod process;
 mod shares;
 mod stage;
 mod state;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod virtually;
 mod watch;
@@ -79,9 +81,12 @@ async fn simulate(
     Ok((stage, outcome))
 }
 
-fn tell(stage: &Stage, outcome: Outcome, say: &impl Fn(&str)) -> Result<(), SimulateError> {
-    let Outcome { data, failed, .. } = outcome;
+fn tell(stage: &Stage, mut outcome: Outcome, say: &impl Fn(&str)) -> Result<(), SimulateError> {
     let dir = stage.args.report.as_deref();
+    if (dir.is_some() || stage.args.json) && !stage.args.no_learning {
+        outcome.look_into(stage)?;
+    }
+    let Outcome { data, failed, .. } = outcome;
     if let Some(dir) = dir {
         let unwritable =
             |source| SimulateError::File { what: "report in", path: dir.to_owned(), source };

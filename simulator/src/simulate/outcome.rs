@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use agent::Tally;
 use agent::train::{Bench, Trial};
+use bytes::Bytes;
 use federation::Artifact;
 
 use super::SimulateError;
@@ -29,6 +30,8 @@ const PARTICIPANTS_MAX: usize = 10_000;
 pub(crate) struct Outcome {
     pub(crate) data: Data,
     pub(crate) figures: Figures,
+    /// Versions to look into, the last one last.
+    artifacts: BTreeMap<u64, Bytes>,
     /// Why it did not end well; what there is stands in the data all the same.
     pub(crate) failed: Option<SimulateError>,
 }
@@ -127,11 +130,6 @@ impl Outcome {
             part.refused = tally.refused.into();
             part.label = Some(kind(index));
         }
-        let wants_more = args.report.is_some() || args.json;
-        if wants_more && !args.no_learning {
-            data.examine(&seen.artifacts, &task.test, crate::cost::CLOCK_MHZ)?;
-            data.node_accuracies = accuracies(stage, &seen);
-        }
         let figures = Figures {
             enrol_s,
             run_s,
@@ -145,13 +143,23 @@ impl Outcome {
         };
         let dropouts = counts.dropouts.load(Ordering::Relaxed);
         tracing::info!(?figures, dropouts, "the simulation ends");
-        Ok(Self { data, figures, failed })
+        Ok(Self { data, figures, artifacts: seen.artifacts, failed })
+    }
+
+    /// Fills what the versions themselves tell, which takes seconds.
+    ///
+    /// # Errors
+    /// When one of them is not a network.
+    pub(crate) fn look_into(&mut self, stage: &Stage) -> Result<(), SimulateError> {
+        self.data.examine(&self.artifacts, &stage.task.test, crate::cost::CLOCK_MHZ)?;
+        self.data.node_accuracies = accuracies(stage, &self.artifacts);
+        Ok(())
     }
 }
 
 /// How nodes with a stream of their own would do with the final version, on samples of it that they never learn from.
-fn accuracies(stage: &Stage, seen: &Seen) -> Vec<NodeAccuracy> {
-    let last = seen.artifacts.last_key_value();
+fn accuracies(stage: &Stage, artifacts: &BTreeMap<u64, Bytes>) -> Vec<NodeAccuracy> {
+    let last = artifacts.last_key_value();
     let Some(artifact) = last.and_then(|(_, bytes)| Artifact::parse(bytes).ok()) else {
         return Vec::new();
     };

@@ -1,5 +1,8 @@
 //! Who has which samples: a world's split, drawn from the seed.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use agent::data::Source;
