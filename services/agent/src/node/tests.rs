@@ -9,6 +9,7 @@ mod hold;
 
 use super::fake::{Host, World};
 use super::*;
+use crate::config::EnrolToken;
 use crate::journal::Entry;
 use crate::residual::Residual;
 use crate::testing::{artifact, artifact_with, order, source};
