@@ -26,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) rounds: BTreeMap<RoundKey, Arc<OpenRound>>,
     /// Runs that go on, whose next round may want a node.
     pub(crate) runs: Vec<Wanted>,
+    /// How many runs people had directed when it was drawn up: of a cancelled one it still shows the round.
+    pub(crate) directed: u64,
 }
 
 /// A round that takes updates.
@@ -199,8 +201,11 @@ impl Core {
     /// What became of an update that is known to be counted in a round that is open, or ended not long ago. Of one that
     /// is on the board no newer one was ordered: it is as good as open.
     fn settled_in_memory(&self, round: RoundRef, node: &NodeId) -> Option<Settled> {
-        if let Some(open) = self.board.get().round(round) {
-            let counted = !open.plan.strategy.asynchronous() && open.cohort.is_counted(node);
+        let board = self.board.get();
+        if let Some(open) = board.round(round) {
+            let counted = board.directed == self.store.directed()
+                && !open.plan.strategy.asynchronous()
+                && open.cohort.is_counted(node);
             return counted.then_some(Settled::Open);
         }
         self.recent.outcome(round, node)

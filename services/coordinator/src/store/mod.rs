@@ -40,7 +40,7 @@ mod worker;
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -103,6 +103,8 @@ pub(crate) struct Store {
     claims: deed::Claims,
     /// Whether a write found no room since the last look.
     cramped: AtomicBool,
+    /// Runs that people paused, resumed or cancelled since the start.
+    directed: AtomicU64,
     /// Changes when events were committed.
     news: watch::Sender<()>,
 }
@@ -131,6 +133,7 @@ impl Store {
             plans: updates::Plans::default(),
             claims: deed::Claims::default(),
             cramped: AtomicBool::new(false),
+            directed: AtomicU64::new(0),
             news: watch::Sender::new(()),
         })
     }
@@ -197,6 +200,11 @@ impl Store {
             self.cramped.store(true, Ordering::Relaxed);
         }
         done
+    }
+
+    /// How often people directed a run since the start: what was read before the last time may be old.
+    pub(crate) fn directed(&self) -> u64 {
+        self.directed.load(Ordering::Acquire)
     }
 
     /// Whether a write found no room since [`Store::forget_cramped`].
