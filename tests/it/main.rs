@@ -26,6 +26,7 @@ mod rehearsal;
 mod reload;
 mod report;
 mod shutdown;
+mod simulate;
 mod storage;
 mod support;
 mod sync;

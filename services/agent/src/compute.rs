@@ -1,12 +1,15 @@
-//! Where learning runs: on one thread of its own behind a channel, or inline where a simulator owns the time.
+//! Where learning runs: on one thread of its own behind a channel, inline where a simulator owns the time, or on a bench
+//! that many virtual nodes share.
 
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use federation::{Artifact, Metrics, TrainOrder};
+use federation::{Artifact, Metrics, NodeId, TrainOrder};
 use tokio::sync::oneshot;
 
 use crate::data::Source;
@@ -27,6 +30,30 @@ pub enum Placement {
 /// weights after learning.
 pub type StandIn = Box<dyn FnMut(&Artifact, &TrainOrder) -> Vec<i8> + Send>;
 
+/// What comes of a job, in its time.
+pub type Learning<'a, T> = Pin<Box<dyn Future<Output = Result<T, LearnError>> + Send + 'a>>;
+
+/// Learns for many nodes, so that a chip's memory belongs to a worker and not to each of them.
+pub trait Learner: fmt::Debug + Send + Sync {
+    /// Learns from `source` as `order` says, from the version `artifact`, for `node`.
+    fn train<'a>(
+        &'a self,
+        node: &'a NodeId,
+        source: &'a Arc<Source>,
+        artifact: Arc<Artifact>,
+        order: &'a TrainOrder,
+        residual: Residual,
+    ) -> Learning<'a, Trained>;
+
+    /// Tries the version `artifact` on held-out samples of `source`.
+    fn evaluate<'a>(
+        &'a self,
+        source: &'a Arc<Source>,
+        artifact: Arc<Artifact>,
+        trial: &'a Trial,
+    ) -> Learning<'a, Evaluated>;
+}
+
 /// Does a node's learning, one job at a time. A job whose caller went away stops at the next sample; dropping this
 /// waits for that.
 #[derive(Debug)]
@@ -39,6 +66,7 @@ enum Place {
     Inline(Bench),
     Thread(Worker),
     StandIn(StandIn),
+    Shared(Arc<dyn Learner>),
 }
 
 impl fmt::Debug for Place {
@@ -47,6 +75,7 @@ impl fmt::Debug for Place {
             Self::Inline(bench) => f.debug_tuple("Inline").field(bench).finish(),
             Self::Thread(worker) => f.debug_tuple("Thread").field(worker).finish(),
             Self::StandIn(_) => f.write_str("StandIn"),
+            Self::Shared(learner) => f.debug_tuple("Shared").field(learner).finish(),
         }
     }
 }
@@ -71,10 +100,16 @@ impl Compute {
     pub fn new(source: Source, placement: Placement) -> std::io::Result<Self> {
         let source = Arc::new(source);
         let place = match placement {
-            Placement::Inline => Place::Inline(Bench::new(source.clone())),
+            Placement::Inline => Place::Inline(Bench::new()),
             Placement::Thread => Place::Thread(Worker::start(source.clone())?),
         };
         Ok(Self { source, place })
+    }
+
+    /// Learning on the samples of `source`, done by `learner` among others.
+    #[must_use]
+    pub fn shared(source: Arc<Source>, learner: Arc<dyn Learner>) -> Self {
+        Self { source, place: Place::Shared(learner) }
     }
 
     /// Lets `learn` do the learning from here on.
@@ -88,18 +123,24 @@ impl Compute {
         self.source.held_out(wanted)
     }
 
-    /// Learns as `order` says, from the version `artifact`.
+    /// Learns as `order` says, from the version `artifact`, for `node`.
     ///
     /// # Errors
     /// [`LearnError`] when the model, the order and the data do not fit together.
     pub async fn train(
         &mut self,
+        node: &NodeId,
         artifact: Arc<Artifact>,
         order: &TrainOrder,
         residual: Residual,
     ) -> Result<Trained, LearnError> {
         match &mut self.place {
-            Place::Inline(bench) => bench.train(&artifact, order, residual, &|| false),
+            Place::Inline(bench) => {
+                bench.train(&self.source, &artifact, order, residual, &|| false)
+            }
+            Place::Shared(learner) => {
+                learner.train(node, &self.source, artifact, order, residual).await
+            }
             Place::StandIn(learn) => {
                 let local = learn(&artifact, order);
                 let samples = order.work.samples.saturating_mul(order.work.epochs);
@@ -123,7 +164,8 @@ impl Compute {
         trial: &Trial,
     ) -> Result<Evaluated, LearnError> {
         match &mut self.place {
-            Place::Inline(bench) => bench.evaluate(&artifact, trial, &|| false),
+            Place::Inline(bench) => bench.evaluate(&self.source, &artifact, trial, &|| false),
+            Place::Shared(learner) => learner.evaluate(&self.source, artifact, trial).await,
             Place::StandIn(_) => Ok(Evaluated { samples: trial.samples, correct: 0 }),
             Place::Thread(worker) => {
                 let trial = trial.clone();
@@ -172,20 +214,21 @@ impl Drop for Worker {
 
 /// Takes jobs until nobody can send one. A panic costs its job only.
 fn work(source: Arc<Source>, queue: Receiver<Job>) {
-    let mut bench = Bench::new(source.clone());
+    let mut bench = Bench::new();
     for job in queue {
         let done = catch_unwind(AssertUnwindSafe(|| match job {
             Job::Train(artifact, order, residual, reply) => {
-                let result = bench.train(&artifact, &order, residual, &|| reply.is_closed());
+                let result =
+                    bench.train(&source, &artifact, &order, residual, &|| reply.is_closed());
                 reply.send(result).is_ok()
             }
             Job::Evaluate(artifact, trial, reply) => {
-                let result = bench.evaluate(&artifact, &trial, &|| reply.is_closed());
+                let result = bench.evaluate(&source, &artifact, &trial, &|| reply.is_closed());
                 reply.send(result).is_ok()
             }
         }));
         if done.is_err() {
-            bench = Bench::new(source.clone());
+            bench = Bench::new();
         }
     }
 }

@@ -5,13 +5,12 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use federation::secret::{Kind, Secret};
 use federation::{Digest, Entropy, NodeId};
 
 use crate::error::AgentError;
-use crate::files::{StateDir, write_atomic};
+use crate::files::{Slot, StateDir};
 
 /// The file in the state directory: one line, `msn_NODE_SECRET`.
 pub const FILE: &str = "credential";
@@ -19,7 +18,7 @@ pub const FILE: &str = "credential";
 /// A node's credential. Its secret stands in no log.
 #[derive(Debug)]
 pub struct Credential {
-    path: PathBuf,
+    slot: Slot,
     node: NodeId,
     secret: Secret,
 }
@@ -33,7 +32,7 @@ impl Credential {
         let path = dir.path().join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => match Secret::read(Kind::Credential, text.trim_end()) {
-                Some((node, secret)) => Ok(Some(Self { path, node, secret })),
+                Some((node, secret)) => Ok(Some(Self { slot: Slot::File(path), node, secret })),
                 None => Err(AgentError::Credential { path }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -49,12 +48,18 @@ impl Credential {
     /// # Errors
     /// `state_dir_unusable` when it cannot be written.
     pub fn make(dir: &StateDir, node: &NodeId, entropy: &dyn Entropy) -> Result<Self, AgentError> {
-        let path = dir.path().join(FILE);
-        let credential = Self { path, node: node.clone(), secret: Secret::new(entropy) };
+        let slot = Slot::File(dir.path().join(FILE));
+        let credential = Self { slot, node: node.clone(), secret: Secret::new(entropy) };
         credential
             .write()
             .map_err(|source| AgentError::StateDir { path: dir.path().to_owned(), source })?;
         Ok(credential)
+    }
+
+    /// A new credential that is known to the process alone.
+    #[must_use]
+    pub fn in_memory(node: &NodeId, entropy: &dyn Entropy) -> Self {
+        Self { slot: Slot::Memory, node: node.clone(), secret: Secret::new(entropy) }
     }
 
     /// The coordinator knows the node by this name: the credential says so from now on.
@@ -81,14 +86,8 @@ impl Credential {
         self.secret.digest()
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn write(&self) -> io::Result<()> {
-        write_atomic(&self.path, format!("{}\n", self.text()).as_bytes())
+        self.slot.keep(|| format!("{}\n", self.text()).into_bytes())
     }
 }
 
@@ -117,7 +116,7 @@ mod tests {
         let mut made = Credential::make(&state, &name("a"), &Fixed).unwrap();
         let again = Credential::open(&state).unwrap().unwrap();
         assert_eq!((again.text(), again.digest()), (made.text(), made.digest()));
-        let mode = fs::metadata(made.path()).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         made.rename(&name("b")).unwrap();
         let renamed = Credential::open(&state).unwrap().unwrap();

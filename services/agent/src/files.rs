@@ -1,4 +1,5 @@
-//! Files that survive power loss: replaced as a whole or not at all; and the lock on a state directory.
+//! Files that survive power loss: replaced as a whole or not at all; the lock on a state directory; and the place where
+//! one thing is kept, a file on a device and nothing but memory in a simulation.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -36,6 +37,28 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Where one of the things that a node must not forget is kept. Everything but the writing is the same for both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// In this file, which is replaced as a whole.
+    File(PathBuf),
+    /// Where the node itself is: in memory. For virtual nodes, whose power never fails unless their world says so.
+    Memory,
+}
+
+impl Slot {
+    /// Keeps what `bytes` gives in place of what was kept before.
+    ///
+    /// # Errors
+    /// As [`write_atomic`]; memory has none.
+    pub fn keep(&self, bytes: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::File(path) => write_atomic(path, &bytes()),
+            Self::Memory => Ok(()),
+        }
+    }
 }
 
 /// The name under which `path` is written before it is renamed.

@@ -4,12 +4,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use federation::{Digest, Holding};
 use tracing::warn;
 
-use crate::files::write_atomic;
+use crate::files::Slot;
 
 /// The file in the state directory.
 pub const FILE: &str = "held";
@@ -23,7 +23,7 @@ const BYTES_MAX: u64 = 1 << 10;
 /// What a node holds.
 #[derive(Debug)]
 pub struct Held {
-    path: PathBuf,
+    slot: Slot,
     holding: Option<Holding>,
 }
 
@@ -46,7 +46,13 @@ impl Held {
                 None
             }
         };
-        Self { path, holding }
+        Self { slot: Slot::File(path), holding }
+    }
+
+    /// Nothing yet, and known to the process alone.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { slot: Slot::Memory, holding: None }
     }
 
     /// The version, if there is one.
@@ -61,8 +67,8 @@ impl Held {
     /// Whatever the operating system says; then nothing has changed.
     pub fn keep(&mut self, holding: Holding) -> io::Result<()> {
         let Holding { digest, promotion } = holding;
-        let text = format!("{FORMAT}\ndigest={digest}\npromotion={promotion}\n");
-        write_atomic(&self.path, text.as_bytes())?;
+        let text = || format!("{FORMAT}\ndigest={digest}\npromotion={promotion}\n").into_bytes();
+        self.slot.keep(text)?;
         self.holding = Some(holding);
         Ok(())
     }

@@ -74,6 +74,37 @@ impl Identity {
     }
 }
 
+/// What a node needs of its key while it runs: as a rule the public half. A virtual node keeps what its pair is made from,
+/// so that the curve is only looked at when it enrols.
+pub(crate) enum Key {
+    Public([u8; 32]),
+    Seed(SecretKey),
+}
+
+impl Key {
+    /// The public key.
+    pub(crate) fn public(&self) -> [u8; 32] {
+        match self {
+            Self::Public(key) => *key,
+            Self::Seed(seed) => SigningKey::from_bytes(seed).verifying_key().to_bytes(),
+        }
+    }
+
+    /// The signature of `statement`, if the private half is here.
+    pub(crate) fn sign(&self, statement: &[u8]) -> Option<[u8; 64]> {
+        match self {
+            Self::Public(_) => None,
+            Self::Seed(seed) => Some(SigningKey::from_bytes(seed).sign(statement).to_bytes()),
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("name", &self.name()).finish_non_exhaustive()

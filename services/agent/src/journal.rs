@@ -25,14 +25,14 @@ mod tests;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use federation::{Candidate, Digest, Metrics, ModelName, NodeId, RoundRef, Settled};
 use tracing::{error, warn};
 
 use crate::error::AgentError;
-use crate::files::{sync_parent, write_atomic};
+use crate::files::{Slot, sync_parent};
 use crate::limits::{AWAITING_MAX, JOURNAL_BYTES_MAX, RESIDUALS_MAX};
 use crate::residual::Residual;
 
@@ -98,7 +98,7 @@ struct State {
 /// The journal of a node's state directory.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
+    slot: Slot,
     state: State,
 }
 
@@ -130,7 +130,27 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
             Err(source) => return Err(unreadable(source)),
         };
-        Ok(Self { path, state })
+        Ok(Self { slot: Slot::File(path), state })
+    }
+
+    /// An empty journal that ends with the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { slot: Slot::Memory, state: State::default() }
+    }
+
+    /// A journal that ends with the process and begins with what [`Journal::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// [`FormatError`] when the bytes are no journal.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+        Ok(Self { slot: Slot::Memory, state: format::decode(bytes)? })
+    }
+
+    /// All that it holds, as it stands in a file; nothing of an empty one.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        (self.state != State::default()).then(|| format::encode(&self.state))
     }
 
     /// What did not fit into the model's last counted update.
@@ -215,7 +235,7 @@ impl Journal {
 
     fn replace(&mut self, next: State) -> io::Result<()> {
         if next != self.state {
-            write_atomic(&self.path, &format::encode(&next))?;
+            self.slot.keep(|| format::encode(&next))?;
             self.state = next;
         }
         Ok(())

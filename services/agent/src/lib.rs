@@ -39,11 +39,13 @@ mod testing;
 pub mod train;
 pub mod uplink;
 
-pub use compute::{Placement, StandIn};
+pub use cache::Shelf;
+pub use compute::{Learner, Learning, Placement, StandIn};
 pub use config::{Args, LogFormat, Settings};
 pub use entropy::SystemEntropy;
 pub use error::AgentError;
 pub use learner::{BuildError, LEARNER, LearnError, Weights, reckon_artifact};
-pub use node::{Node, Progress};
+pub use node::{InMemory, Next, Node, Progress, Tally};
 pub use run::{drive, run, run_until};
+pub use status::Power;
 pub use uplink::Uplink;

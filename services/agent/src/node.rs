@@ -13,10 +13,12 @@
 #[cfg(test)]
 mod fake;
 mod hold;
+mod memory;
 mod round;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,13 +38,15 @@ use crate::data::Source;
 use crate::error::AgentError;
 use crate::files::StateDir;
 use crate::held::Held;
-use crate::identity::Identity;
+use crate::identity::{Identity, Key};
 use crate::journal::Journal;
 use crate::learner::{self, LEARNER};
 use crate::limits::{DAMAGED_TRIES_MAX, IDLE_MS_MAX, IDLE_MS_MIN, ORDER_WAIT_MS};
 use crate::status::Reporter;
 use crate::train::Evaluated;
 use crate::uplink::{Asked, Order, Refused, Retry, UNAUTHENTICATED, Uplink, UplinkError};
+
+pub use self::memory::{InMemory, Next, Tally};
 
 /// What a step asks of whoever drives the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +60,7 @@ pub enum Progress {
 /// A node, driven by calls of [`Node::step`].
 #[derive(Debug)]
 pub struct Node {
-    enrolment: Enrolment,
+    profile: Profile,
     /// What the node shows, where the coordinator wants to know who it is.
     credential: Option<Credential>,
     /// The name the coordinator knows it by.
@@ -79,8 +83,21 @@ pub struct Node {
     damaged: u32,
     /// Whether the last call failed: a row of failures is told once.
     failing: bool,
-    /// Holds the lock on the state directory for as long as the node lives.
-    _state: StateDir,
+    tally: Tally,
+    /// How long an ask for work may stay open.
+    wait_ms: u32,
+    /// Holds the lock on the state directory for as long as the node lives; a virtual node has none.
+    _state: Option<StateDir>,
+}
+
+/// What a node presents itself with. What virtual nodes have in common stands in memory once.
+#[derive(Debug)]
+struct Profile {
+    key: Key,
+    /// The name it asks for.
+    name: NodeId,
+    labels: Arc<BTreeMap<String, String>>,
+    proof: Option<Box<EnrolmentProof>>,
 }
 
 /// What the next step does.
@@ -109,6 +126,18 @@ struct Task {
     bytes_down: u64,
 }
 
+impl Profile {
+    fn enrolment(&self) -> Enrolment {
+        Enrolment {
+            public_key: self.key.public(),
+            node: self.name.clone(),
+            labels: (*self.labels).clone(),
+            learners: vec![LEARNER.to_owned()],
+            proof: self.proof.as_deref().cloned(),
+        }
+    }
+}
+
 impl Node {
     /// Opens a node's state directory, identity, journal, cache and data. Nothing is sent yet.
     ///
@@ -135,7 +164,7 @@ impl Node {
             let key = identity.public_key();
             let signature = identity.sign(&enrolment_statement(&key, &id, token.id(), &digest));
             let token = token.text().to_owned();
-            proof = Some(EnrolmentProof { token, credential: digest, signature });
+            proof = Some(Box::new(EnrolmentProof { token, credential: digest, signature }));
         }
         if let Some(credential) = &credential {
             uplink.show(credential);
@@ -149,11 +178,10 @@ impl Node {
             cache.pin(holding.digest);
         }
         Ok(Self {
-            enrolment: Enrolment {
-                public_key: identity.public_key(),
-                node: id.clone(),
-                labels: settings.labels.clone(),
-                learners: vec![LEARNER.to_owned()],
+            profile: Profile {
+                key: Key::Public(identity.public_key()),
+                name: id.clone(),
+                labels: Arc::new(settings.labels.clone()),
                 proof,
             },
             credential,
@@ -171,7 +199,9 @@ impl Node {
             hold_given_up: None,
             damaged: 0,
             failing: false,
-            _state: state,
+            tally: Tally::default(),
+            wait_ms: ORDER_WAIT_MS,
+            _state: Some(state),
         })
     }
 
@@ -215,11 +245,12 @@ impl Node {
     }
 
     async fn enrol(&mut self) -> Result<Progress, AgentError> {
-        match self.uplink.enrol(&self.enrolment).await {
+        let enrolment = self.profile.enrolment();
+        match self.uplink.enrol(&enrolment).await {
             Ok(Ok(id)) => {
                 self.worked();
-                if id != self.enrolment.node {
-                    warn!(node.wanted = %self.enrolment.node, node.id = %id, "the coordinator knows this node's key under its earlier name");
+                if id != self.profile.name {
+                    warn!(node.wanted = %self.profile.name, node.id = %id, "the coordinator knows this node's key under its earlier name");
                 }
                 if let Some(credential) = &mut self.credential {
                     if let Err(error) = credential.rename(&id) {
@@ -238,7 +269,7 @@ impl Node {
             Ok(Err(refused)) => {
                 let known = refused.known();
                 let Refused { code, message, .. } = refused;
-                let node = self.enrolment.node.to_string();
+                let node = self.profile.name.to_string();
                 Err(match known {
                     Some(
                         RefusalCode::EnrolmentTokenMissing
@@ -263,7 +294,7 @@ impl Node {
         self.asks = self.asks.wrapping_add(1);
         let status = self.reporter.read();
         let holding = self.held.holding();
-        let asked = self.uplink.wait_order(&self.id, ORDER_WAIT_MS, awaiting, status, holding);
+        let asked = self.uplink.wait_order(&self.id, self.wait_ms, awaiting, status, holding);
         let asked = match asked.await {
             Ok(Ok(asked)) => asked,
             Ok(Err(refused)) => return self.turned_away(&refused),
@@ -320,6 +351,7 @@ impl Node {
         }
         self.worked();
         self.given_up = None;
+        self.tally.orders += 1;
         info!(%round, model = %order.model, base.version = %order.base_version, "an order");
         self.phase = Phase::Fetch(order);
         Progress::Working
@@ -328,6 +360,7 @@ impl Node {
     async fn push(&mut self) -> Progress {
         let Some(entry) = self.journal.outbox() else { return Progress::Working };
         let (round, candidate) = (entry.round, entry.candidate(&self.id));
+        let (samples, metrics) = (entry.samples, entry.metrics);
         let payload = entry.payload.clone();
         match self.uplink.push(&candidate, payload).await {
             Ok(Ok(receipt)) => {
@@ -336,6 +369,9 @@ impl Node {
                 }
                 self.worked();
                 self.damaged = 0;
+                self.tally.counted += 1;
+                self.tally.samples += u64::from(samples);
+                self.tally.synaptic_ops += metrics.synaptic_ops;
                 info!(%round, counted_at_ms = receipt.counted_at_ms, "the update is counted");
                 Progress::Working
             }
@@ -371,6 +407,7 @@ impl Node {
             return self.unwritten(&error);
         }
         self.damaged = 0;
+        self.tally.refused += 1;
         self.given_up = Some(round);
         Progress::Working
     }

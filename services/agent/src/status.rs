@@ -28,6 +28,17 @@ use tracing::{info, warn};
 
 use crate::limits::STATUS_BYTES_MAX;
 
+/// What only the device can tell of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Power {
+    /// Whether it is being charged.
+    pub charging: Option<bool>,
+    /// Whether nobody uses it.
+    pub idle: Option<bool>,
+    /// Its battery, 0 to 100.
+    pub battery_percent: Option<u8>,
+}
+
 /// Where a node's status comes from.
 #[derive(Debug)]
 pub struct Reporter {
@@ -40,13 +51,25 @@ pub struct Reporter {
 impl Reporter {
     /// Reports `samples` and `capacity`, and what `file` says.
     #[must_use]
-    pub fn new(samples: u64, capacity: BTreeMap<String, u64>, file: Option<PathBuf>) -> Self {
+    pub fn new(
+        samples: u64,
+        capacity: impl Into<Arc<BTreeMap<String, u64>>>,
+        file: Option<PathBuf>,
+    ) -> Self {
         let own = NodeStatus {
             samples: Some(samples.min(STATUS_COUNT_MAX)),
-            capacity: Arc::new(capacity),
+            capacity: capacity.into(),
             ..NodeStatus::default()
         };
         Self { own, file, told: None }
+    }
+
+    /// From now on the device itself is like this: what no status file says of a virtual node.
+    pub fn set(&mut self, power: Power) {
+        let Power { charging, idle, battery_percent } = power;
+        self.own.charging = charging;
+        self.own.idle = idle;
+        self.own.battery_percent = battery_percent;
     }
 
     /// The status now. What is wrong with the file is told once.

@@ -80,38 +80,38 @@ impl Trial {
     }
 }
 
-/// A node's samples and the memory of its network.
-#[derive(Debug)]
+/// The memory of a network. It learns for one node after another, each with its own samples.
+#[derive(Debug, Default)]
 pub struct Bench {
-    source: Arc<Source>,
     weights: Vec<i8>,
     words: Vec<i16>,
     events: Vec<Event>,
 }
 
 impl Bench {
-    /// A bench for the samples of `source`.
+    /// A bench that takes its memory with its first job.
     #[must_use]
-    pub fn new(source: Arc<Source>) -> Self {
-        Self { source, weights: Vec::new(), words: Vec::new(), events: Vec::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Learns as `order` says, from the version `artifact`. `stop` is asked between samples.
+    /// Learns from `source` as `order` says, from the version `artifact`. `stop` is asked between samples.
     ///
     /// # Errors
     /// [`LearnError`]: the model, the order and the data do not fit together, or it was stopped.
     pub fn train(
         &mut self,
+        source: &Source,
         artifact: &Artifact,
         order: &TrainOrder,
         residual: Residual,
         stop: &dyn Fn() -> bool,
     ) -> Result<Trained, LearnError> {
         let model = Model::read(artifact)?;
-        let samples = self.check(&model, artifact, order)?;
+        let samples = check(source, &model, artifact, order)?;
         let params = model.to_train(order)?;
-        let draw = self.source.draw(order);
-        let (mut network, source, events) = self.network(&params, &model);
+        let draw = source.draw(order);
+        let (mut network, events) = self.network(&params, &model);
         let mut metrics = Metrics::default();
         for _epoch in 0..order.work.epochs {
             for i in 0..order.work.samples {
@@ -131,21 +131,22 @@ impl Bench {
         Ok(Trained::from_weights(&local, artifact, residual, samples, metrics))
     }
 
-    /// Tries the version `artifact` on held-out samples, as many as `trial` asks for and there are.
+    /// Tries the version `artifact` on held-out samples of `source`, as many as `trial` asks for and there are.
     ///
     /// # Errors
     /// As [`Bench::train`].
     pub fn evaluate(
         &mut self,
+        source: &Source,
         artifact: &Artifact,
         trial: &Trial,
         stop: &dyn Fn() -> bool,
     ) -> Result<Evaluated, LearnError> {
         let model = Model::read(artifact)?;
-        self.check_data(&model)?;
+        check_data(source, &model)?;
         let params = model.to_evaluate(trial)?;
-        let samples = self.source.held_out(trial.samples);
-        let (mut network, source, events) = self.network(&params, &model);
+        let samples = source.held_out(trial.samples);
+        let (mut network, events) = self.network(&params, &model);
         let mut correct = 0;
         for index in 0..samples {
             if stop() {
@@ -157,40 +158,7 @@ impl Bench {
         Ok(Evaluated { samples, correct })
     }
 
-    /// What must hold before anything runs. Returns the samples that the update will claim.
-    fn check(
-        &self,
-        model: &Model<'_>,
-        artifact: &Artifact,
-        order: &TrainOrder,
-    ) -> Result<u32, LearnError> {
-        let got = u64::try_from(artifact.weights().len()).expect("a length fits 64 bits");
-        if got != order.weights {
-            return Err(LearnError::Weights { expected: order.weights, got });
-        }
-        self.check_data(model)?;
-        let (samples, epochs, samples_max) =
-            (order.work.samples, order.work.epochs, order.samples_max);
-        let claimed =
-            samples.checked_mul(epochs).filter(|&claimed| claimed > 0 && claimed <= samples_max);
-        claimed.ok_or(LearnError::Samples { samples, epochs, samples_max })
-    }
-
-    /// Whether the samples fit the network.
-    fn check_data(&self, model: &Model<'_>) -> Result<(), LearnError> {
-        let (channels, classes) = self.source.shape();
-        let reckon::Shape { inputs, outputs, .. } = model.params.shape();
-        if channels > inputs || u16::from(classes) > outputs {
-            return Err(LearnError::Data { channels, classes, inputs, outputs });
-        }
-        Ok(())
-    }
-
-    fn network(
-        &mut self,
-        params: &Params,
-        model: &Model<'_>,
-    ) -> (Network<'_>, &Source, &mut Vec<Event>) {
+    fn network(&mut self, params: &Params, model: &Model<'_>) -> (Network<'_>, &mut Vec<Event>) {
         let needed = Network::memory_len(params.shape());
         if self.weights.len() < needed.weights || self.words.len() < needed.words {
             self.weights = vec![0; needed.weights];
@@ -203,8 +171,36 @@ impl Bench {
         network
             .load_weights(weights.input, weights.recurrent, weights.output)
             .expect("the model's shape was checked");
-        (network, &self.source, &mut self.events)
+        (network, &mut self.events)
     }
+}
+
+/// What must hold before anything runs. Returns the samples that the update will claim.
+fn check(
+    source: &Source,
+    model: &Model<'_>,
+    artifact: &Artifact,
+    order: &TrainOrder,
+) -> Result<u32, LearnError> {
+    let got = u64::try_from(artifact.weights().len()).expect("a length fits 64 bits");
+    if got != order.weights {
+        return Err(LearnError::Weights { expected: order.weights, got });
+    }
+    check_data(source, model)?;
+    let (samples, epochs, samples_max) = (order.work.samples, order.work.epochs, order.samples_max);
+    let claimed =
+        samples.checked_mul(epochs).filter(|&claimed| claimed > 0 && claimed <= samples_max);
+    claimed.ok_or(LearnError::Samples { samples, epochs, samples_max })
+}
+
+/// Whether the samples fit the network.
+fn check_data(source: &Source, model: &Model<'_>) -> Result<(), LearnError> {
+    let (channels, classes) = source.shape();
+    let reckon::Shape { inputs, outputs, .. } = model.params.shape();
+    if channels > inputs || u16::from(classes) > outputs {
+        return Err(LearnError::Data { channels, classes, inputs, outputs });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

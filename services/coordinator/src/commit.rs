@@ -165,7 +165,9 @@ async fn commit(core: &Core, group: Vec<Waiting>) {
         Err(error) => {
             tracing::error!(%error, updates = replies.len(), "a group was not counted");
             let error = Arc::new(error);
-            for (_, _, reply, _) in replies {
+            let board = core.board.get();
+            for (round, _, reply, _) in replies {
+                board.doubt(round);
                 let _ = reply.send(Err(Uncounted::Failed(Arc::clone(&error))));
             }
         }

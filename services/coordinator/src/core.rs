@@ -16,6 +16,7 @@ use crate::commit::{GroupLimits, Queue, Waiting, queue};
 use crate::orders::Board;
 use crate::posted::Posted;
 use crate::presence::{Heard, Presence};
+use crate::recent::Recent;
 use crate::store::{Store, StoreError};
 use crate::traces::Traces;
 
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) streams: Arc<Semaphore>,
     /// The orders to be had, as the last tick left them.
     pub(crate) board: Posted<Arc<Board>>,
+    /// The rounds that ended last.
+    pub(crate) recent: Recent,
     /// What channels wait for, and what nodes should hold.
     pub(crate) channels: Desk,
     /// Asks for a tick now: something happened that a round waits for.
@@ -106,6 +109,7 @@ impl Core {
             payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             board: Posted::new(Arc::new(Board::default())),
+            recent: Recent::default(),
             channels: Desk::new(),
             wake: Notify::new(),
             stop: CancellationToken::new(),

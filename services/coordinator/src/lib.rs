@@ -34,6 +34,7 @@ mod orders;
 mod plan;
 mod posted;
 mod presence;
+mod recent;
 mod reload;
 mod rounds;
 mod server;
@@ -53,6 +54,8 @@ pub use config::{
 };
 pub use entropy::SystemEntropy;
 pub use reload::Reloader;
-pub use server::{Certificates, Coordinator, DoorLimits, PartEnded, Running, Simulated, TlsError};
+pub use server::{
+    Certificates, Coordinator, DoorLimits, Driver, PartEnded, Running, Simulated, TlsError,
+};
 pub use start::StartError;
 pub use store::{Moment, PowerFails};

@@ -1,6 +1,6 @@
 //! The nodes of a cohort, and which of them are counted: small enough to hold in memory for the largest round.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use federation::NodeId;
 
@@ -9,6 +9,8 @@ use federation::NodeId;
 pub(crate) struct Members {
     names: Box<[NodeId]>,
     counted: Box<[AtomicU64]>,
+    /// Whether somebody may be counted who is not noted.
+    doubtful: AtomicBool,
 }
 
 impl Members {
@@ -23,6 +25,7 @@ impl Members {
         Self {
             names: members.into_iter().map(|(name, _)| name).collect(),
             counted: counted.into_iter().map(AtomicU64::new).collect(),
+            doubtful: AtomicBool::new(false),
         }
     }
 
@@ -37,11 +40,22 @@ impl Members {
         self.names.binary_search(node).is_ok()
     }
 
-    /// Whether `node` is known to be counted. `false` may be stale: the database knows.
+    /// Whether `node` is known to be counted. `false` may be stale, by the moment between a commit and its note, or for as
+    /// long as [`Members::is_doubtful`]: the database knows.
     pub(crate) fn is_counted(&self, node: &NodeId) -> bool {
         self.names
             .binary_search(node)
             .is_ok_and(|at| self.counted[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1)
+    }
+
+    /// A group failed, and nobody knows whether it was committed.
+    pub(crate) fn doubt(&self) {
+        self.doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the database must be asked who is counted.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
     }
 
     /// Notes that `node` is counted, durably.

@@ -26,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) rounds: BTreeMap<RoundKey, Arc<OpenRound>>,
     /// Runs that go on, whose next round may want a node.
     pub(crate) runs: Vec<Wanted>,
+    /// How many runs people had directed when it was drawn up: of a cancelled one it still shows the round.
+    pub(crate) directed: u64,
 }
 
 /// A round that takes updates.
@@ -99,6 +101,13 @@ impl Board {
     pub(crate) fn counted(&self, round: RoundRef, node: &NodeId) {
         if let Some(open) = self.round(round) {
             open.cohort.count(node);
+        }
+    }
+
+    /// Notes that nobody knows whether some of a round's updates are counted.
+    pub(crate) fn doubt(&self, round: RoundRef) {
+        if let Some(open) = self.round(round) {
+            open.cohort.doubt();
         }
     }
 }
@@ -179,11 +188,27 @@ impl Core {
         };
         // Read after the order was found, so that a node never learns of a new round before the fate of the last.
         let awaited = match awaiting {
-            Some(round) => Some(self.store.settled(round, node.clone()).await?),
+            Some(round) => Some(match self.settled_in_memory(round, node) {
+                Some(settled) => settled,
+                None => self.store.settled(round, node.clone()).await?,
+            }),
             None => None,
         };
         let hold = self.new_hold(node, held, &self.channels.offers.get());
         Ok(Ok(Told { order, awaited, hold }))
+    }
+
+    /// What became of an update that is known to be counted in a round that is open, or ended not long ago. Of one that
+    /// is on the board no newer one was ordered: it is as good as open.
+    fn settled_in_memory(&self, round: RoundRef, node: &NodeId) -> Option<Settled> {
+        let board = self.board.get();
+        if let Some(open) = board.round(round) {
+            let counted = board.directed == self.store.directed()
+                && !open.plan.strategy.asynchronous()
+                && open.cohort.is_counted(node);
+            return counted.then_some(Settled::Open);
+        }
+        self.recent.outcome(round, node)
     }
 
     /// The version that a node should hold, where that is another than it holds.
@@ -208,7 +233,8 @@ impl Core {
             if !round.cohort.contains(node) || round.cohort.is_counted(node) {
                 continue;
             }
-            if !self.store.is_counted(*key, node.clone()).await? {
+            // A node whose update is just being counted learns at worst what it has learned, and gets its first receipt.
+            if !round.cohort.is_doubtful() || !self.store.is_counted(*key, node.clone()).await? {
                 return Ok(Some(round.order(node)));
             }
             round.cohort.count(node);

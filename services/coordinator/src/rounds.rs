@@ -87,6 +87,7 @@ impl Rounds {
         let now_ms = self.core.clock.monotonic_ms();
         self.pass_time(now_ms);
         self.keep_time(now_ms).await.inspect_err(|error| self.complain(None, error))?;
+        let directed = self.core.store.directed();
         let mut live =
             self.core.store.live().await.inspect_err(|error| self.complain(None, error))?;
         self.forget_the_rest(&live);
@@ -112,7 +113,7 @@ impl Rounds {
             }
         }
         if !more {
-            self.post(live);
+            self.post(live, directed);
         }
         let core = &self.core;
         match self.channels.tick(&core.channels, &core.store, &*core.clock).await {
@@ -218,7 +219,7 @@ impl Rounds {
         let traces = self.core.traces.settling(run.round);
         let settled = store.settle_round(live.key, served_ms, now, next_version).await?;
         let (id, number, attempt) = (run.round.run.0, run.round.number, run.round.attempt);
-        match settled {
+        let outcome = match settled {
             Settled::Waits => {
                 self.core.traces.waits(traces);
                 return Ok(false);
@@ -235,6 +236,7 @@ impl Rounds {
                     version.digest = %digest,
                     "published a version"
                 );
+                federation::Settled::Published
             }
             Settled::Abandoned { updates, run } => {
                 traces.abandoned();
@@ -246,10 +248,13 @@ impl Rounds {
                     updates,
                     "abandoned a round: its deadline came before its quorum"
                 );
+                federation::Settled::Abandoned
             }
-        }
+        };
         self.core.traces.settled(run.round);
-        self.open.remove(&live.key);
+        if let Some(ended) = self.open.remove(&live.key) {
+            self.core.recent.ended(ended, outcome);
+        }
         self.core.channels.moved();
         Ok(true)
     }
@@ -368,14 +373,16 @@ impl Rounds {
     }
 
     /// Posts the orders to be had, if they changed.
-    fn post(&self, live: Vec<Live>) {
+    fn post(&self, live: Vec<Live>, directed: u64) {
         let wanted = |run: Live| Wanted { learner: run.learner, plan: run.plan };
         let goes_on = live.into_iter().filter(|run| !run.paused);
         let runs: Vec<Wanted> = goes_on.map(wanted).collect();
         self.core.board.send_if_modified(|board| {
-            let same = board.rounds.keys().eq(self.open.keys()) && board.runs == runs;
+            let same = board.rounds.keys().eq(self.open.keys())
+                && board.runs == runs
+                && board.directed == directed;
             if !same {
-                *board = Arc::new(Board { rounds: self.open.clone(), runs });
+                *board = Arc::new(Board { rounds: self.open.clone(), runs, directed });
             }
             !same
         });

@@ -1,6 +1,7 @@
 //! The coordinator as one thing that starts, runs and stops: a library, so that `muster serve`, `muster demo` and the
 //! simulator run the same one.
 
+mod clockwork;
 mod door;
 mod handshakes;
 mod limits;
@@ -12,34 +13,34 @@ mod wire;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use federation::Clock;
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior};
-use tokio_stream::StreamExt as _;
+use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::access::{FirstToken, first_token};
-use crate::care::retention::Housekeeping;
 use crate::commit::{self, Waiting};
 use crate::config::Config;
 use crate::core::{Core, Readiness};
 use crate::entropy::SystemEntropy;
-use crate::rounds::Rounds;
 use crate::start::{self, StartError};
 use crate::store::{Sql, Store};
 use crate::{files, grpc, http};
 
+pub use self::clockwork::Driver;
+use self::clockwork::{Pulse, tick};
 use self::door::Door;
 pub use self::limits::DoorLimits;
 use self::patience::Patient;
 pub use self::simulated::Simulated;
 use self::tls::Speech;
 pub use self::tls::{Certificates, TlsError};
+use self::wire::Seated;
 
 /// The coordinator.
 #[derive(Clone, Copy, Debug)]
@@ -107,19 +108,29 @@ impl Coordinator {
             .encrypted(certificates.as_ref(), Speech::Grpc, &limits)
             .connections()
             .map(move |connection| Ok(Patient::opening(connection, limits.opening)));
-        let people = Door::new("REST", http_listener, limits.people_max.unwrap_or(seats.people))
-            .encrypted(certificates.as_ref(), Speech::Rest, &limits)
-            .connections()
-            .map(move |connection| {
-                let peer = connection.peer();
-                (Patient::taking(connection, limits.stall), Some(peer))
-            });
+        let people = people(http_listener, certificates.as_ref(), &limits);
         let (health, health_service) = tonic_health::server::health_reporter();
         let http = http::serve(Arc::clone(&core), people, limits.head);
         let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
         let doors = (http_addr, http, grpc_addr, grpc);
-        Ok(run(lock, (core, updates), health, doors, certificates).await)
+        Ok(run(lock, (core, updates), health, doors, certificates, Pulse::OfItself).await)
     }
+}
+
+/// The connections of people and tools.
+fn people(
+    listener: TcpListener,
+    certificates: Option<&Certificates>,
+    limits: &DoorLimits,
+) -> impl Stream<Item = (Patient<Seated>, Option<SocketAddr>)> + Send + 'static {
+    let (seats, stall) = (limits.people_max.unwrap_or(files::seats().people), limits.stall);
+    Door::new("REST", listener, seats)
+        .encrypted(certificates, Speech::Rest, limits)
+        .connections()
+        .map(move |connection| {
+            let peer = connection.peer();
+            (Patient::taking(connection, stall), Some(peer))
+        })
 }
 
 /// The core over an open store, with the tokens there are; where they are wanted, there is one of an admin.
@@ -152,6 +163,7 @@ async fn run(
         impl Future<Output = ()> + Send + 'static,
     ),
     certificates: Option<Certificates>,
+    pulse: Pulse,
 ) -> Running {
     report_health(&health, Readiness::Ready).await;
     let mut servers = JoinSet::new();
@@ -167,7 +179,7 @@ async fn run(
     let mut groups = JoinSet::new();
     groups.spawn(commit::run(Arc::clone(&core), updates, stop_work.clone()));
     let mut ticks = JoinSet::new();
-    ticks.spawn(tick(Arc::clone(&core), health.clone(), stop_work.clone()));
+    ticks.spawn(tick(Arc::clone(&core), health.clone(), stop_work.clone(), pulse));
     tracing::info!(http = %http_addr, grpc = %grpc_addr, "the coordinator serves");
     Running {
         http_addr,
@@ -264,43 +276,6 @@ impl Tuning {
     pub(crate) fn apply(&self, config: &Config) {
         self.0.set_limits(config.limits());
     }
-}
-
-/// Ticks at every interval and whenever something calls for it, until stopped between two ticks.
-async fn tick(core: Arc<Core>, health: HealthReporter, stop: CancellationToken) {
-    let mut rounds = Rounds::new(Arc::clone(&core));
-    let mut housekeeping = Housekeeping::new(Arc::clone(&core));
-    let mut interval = every(core.limits().tick);
-    let mut reported = Readiness::Ready;
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            () = core.wake.notified() => {}
-            _ = interval.tick() => {}
-        }
-        if interval.period() != core.limits().tick {
-            interval = every(core.limits().tick);
-        }
-        // A failure is logged by then, and worth another try at the next tick.
-        while rounds.tick().await.unwrap_or(false) && !stop.is_cancelled() {}
-        // One small step a tick. Its failure is logged, too, and worth another try in a minute.
-        let _ = housekeeping.tick().await;
-        let readiness = core.readiness();
-        if reported != readiness && readiness != Readiness::Draining {
-            report_health(&health, readiness).await;
-            reported = readiness;
-        }
-    }
-    if let Err(error) = rounds.finish().await {
-        tracing::warn!(%error, "write the last served times");
-    }
-}
-
-fn every(period: Duration) -> Interval {
-    let mut interval = tokio::time::interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
 }
 
 async fn report_health(health: &HealthReporter, readiness: Readiness) {

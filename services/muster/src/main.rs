@@ -17,6 +17,7 @@ mod print;
 mod profile;
 mod remote;
 mod run;
+mod simulate;
 mod sse;
 mod table;
 #[cfg(test)]
@@ -50,6 +51,8 @@ enum Command {
     Node(agent::Args),
     /// Show a fleet that learns: a coordinator and node processes on this machine, one command, a report
     Demo(simulator::demo::Args),
+    /// Simulate a fleet of up to 100,000 nodes in a world of your choice: one command, a report
+    Simulate(simulator::simulate::Args),
     /// Train: make runs, follow and direct them
     #[command(subcommand)]
     Run(run::Command),
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => run(serve(args)),
         Command::Node(args) => agent::run(&args),
         Command::Demo(args) => run(demo(args)),
+        Command::Simulate(args) => run(simulate::run(args)),
         Command::Run(command) => run(told(run::run(command))),
         Command::Model(command) => run(told(model::run(command))),
         Command::Fleet(command) => run(told(fleet::run(command))),

@@ -18,17 +18,17 @@ const THREADS: usize = 2;
 
 /// How one version did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Score {
+pub(crate) struct Score {
     /// Samples classified correctly.
-    pub(super) correct: u32,
+    pub(crate) correct: u32,
     /// Samples tried.
-    pub(super) samples: u32,
+    pub(crate) samples: u32,
 }
 
 impl Score {
     /// Accuracy, 0 to 1.
     #[must_use]
-    pub(super) fn accuracy(&self) -> f64 {
+    pub(crate) fn accuracy(&self) -> f64 {
         if self.samples == 0 { 0.0 } else { f64::from(self.correct) / f64::from(self.samples) }
     }
 }
@@ -38,7 +38,7 @@ type Answer = (u64, Result<Score, String>);
 
 /// Evaluates versions in the order they are asked for.
 #[derive(Debug)]
-pub(super) struct Evaluator {
+pub(crate) struct Evaluator {
     asked: u64,
     shares: Vec<Sender<(u64, Bytes)>>,
     answers: Receiver<Answer>,
@@ -49,7 +49,7 @@ pub(super) struct Evaluator {
 impl Evaluator {
     /// Starts the threads, with the samples to test on.
     #[must_use]
-    pub(super) fn start(samples: Arc<[Sample]>) -> Self {
+    pub(crate) fn start(samples: Arc<[Sample]>) -> Self {
         let (answer, answers) = channel();
         let mut shares = Vec::new();
         let mut threads = Vec::new();
@@ -70,7 +70,7 @@ impl Evaluator {
     }
 
     /// Asks for the accuracy of a version.
-    pub(super) fn ask(&mut self, number: u64, artifact: Bytes) {
+    pub(crate) fn ask(&mut self, number: u64, artifact: Bytes) {
         self.asked += 1;
         for share in &self.shares {
             // A thread that is gone shows in `collect`, as an evaluation that never comes.
@@ -82,7 +82,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`DemoError::Evaluation`] when a version cannot be.
-    pub(super) fn collect(&mut self) -> Result<(), DemoError> {
+    pub(crate) fn collect(&mut self) -> Result<(), DemoError> {
         for (number, score) in self.answers.try_iter() {
             let Score { correct, samples } =
                 score.map_err(|why| DemoError::Evaluation { number, why })?;
@@ -110,19 +110,19 @@ impl Evaluator {
 
     /// The newest version evaluated, with its accuracy.
     #[must_use]
-    pub(super) fn latest(&self) -> Option<(u64, f64)> {
+    pub(crate) fn latest(&self) -> Option<(u64, f64)> {
         self.finished().next_back().map(|(number, score)| (number, score.accuracy()))
     }
 
     /// Whether everything asked for has been evaluated.
     #[must_use]
-    pub(super) fn done(&self) -> bool {
+    pub(crate) fn done(&self) -> bool {
         u64::try_from(self.finished().count()) == Ok(self.asked)
     }
 
     /// All scores by version; the threads end.
     #[must_use]
-    pub(super) fn end(self) -> BTreeMap<u64, Score> {
+    pub(crate) fn end(self) -> BTreeMap<u64, Score> {
         let scores = self.finished().collect();
         drop(self.shares);
         for thread in self.threads {

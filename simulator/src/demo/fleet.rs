@@ -18,11 +18,11 @@ const RESTARTS_MAX: u32 = 20;
 
 /// One node to start.
 #[derive(Clone, Debug)]
-pub(super) struct NodeSpec {
+pub(crate) struct NodeSpec {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its `--data`.
-    pub(super) data: String,
+    pub(crate) data: String,
 }
 
 /// Why the fleet cannot run.
@@ -52,7 +52,7 @@ pub enum FleetError {
 
 /// The node processes.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     program: PathBuf,
     coordinator: String,
     dir: PathBuf,
@@ -71,7 +71,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`FleetError::Start`]; the processes started before it are killed.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: &Path,
         coordinator: &str,
         dir: &Path,
@@ -115,7 +115,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`FleetError`] when a node cannot be started or keeps ending.
-    pub(super) fn revive(&mut self) -> Result<u32, FleetError> {
+    pub(crate) fn revive(&mut self) -> Result<u32, FleetError> {
         let mut revived = 0;
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
@@ -143,7 +143,7 @@ impl Fleet {
     }
 
     /// Ends all nodes: asks by closing their standard input, kills what is left after five seconds.
-    pub(super) async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         for node in &mut self.nodes {
             drop(node.child.stdin.take());
         }

@@ -4,9 +4,9 @@
 //! processes of their own. This module does what a person with curl would do: it makes a model and a run over REST,
 //! watches them, fetches every version, and tests it on samples that no node trained on.
 
-mod evaluate;
-mod fleet;
-mod progress;
+pub(crate) mod evaluate;
+pub(crate) mod fleet;
+pub(crate) mod progress;
 mod task;
 
 use std::collections::BTreeMap;
@@ -427,7 +427,7 @@ fn node_accuracies(task: &Task, artifacts: &BTreeMap<u64, Bytes>) -> Vec<NodeAcc
     let node = |node: &fleet::NodeSpec| {
         let spec: DataSpec = node.data.parse().ok()?;
         let source = Source::open(&spec, 0).ok()?;
-        let done = Bench::new(Arc::new(source)).evaluate(&artifact, &trial, &|| false).ok()?;
+        let done = Bench::new().evaluate(&source, &artifact, &trial, &|| false).ok()?;
         (done.samples > 0).then(|| NodeAccuracy {
             node: node.name.clone(),
             correct: done.correct.into(),

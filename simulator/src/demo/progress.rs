@@ -7,27 +7,27 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How far the demo has come.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Stand {
+pub(crate) struct Stand {
     /// Rounds published.
-    pub(super) published: u64,
+    pub(crate) published: u64,
     /// Rounds of the plan.
-    pub(super) rounds: u64,
+    pub(crate) rounds: u64,
     /// Updates counted in the open round.
-    pub(super) updates: u64,
+    pub(crate) updates: u64,
     /// Updates the open round wants.
-    pub(super) goal: u64,
+    pub(crate) goal: u64,
     /// Accuracy of the last version evaluated, with its number.
-    pub(super) accuracy: Option<(u64, f64)>,
+    pub(crate) accuracy: Option<(u64, f64)>,
     /// How long the demo has run.
-    pub(super) elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// Nodes started again so far.
-    pub(super) restarts: u32,
+    pub(crate) restarts: u32,
 }
 
 impl Stand {
     /// Time left, extrapolated from the rounds so far; none before the first.
     #[must_use]
-    pub(super) fn left(&self) -> Option<Duration> {
+    pub(crate) fn left(&self) -> Option<Duration> {
         if self.published == 0 {
             return None;
         }
@@ -57,7 +57,7 @@ impl Stand {
 
 /// Shows progress on standard error, so that standard output holds the result alone.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// On a terminal.
     Bars {
         /// Versions published.
@@ -79,7 +79,7 @@ pub(super) enum Progress {
 impl Progress {
     /// Bars if standard error is a terminal, lines if it is not, nothing if `silent`.
     #[must_use]
-    pub(super) fn new(silent: bool) -> Self {
+    pub(crate) fn new(silent: bool) -> Self {
         if silent {
             return Self::Silent;
         }
@@ -98,7 +98,7 @@ impl Progress {
     }
 
     /// Says something that stays.
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         use std::io::Write as _;
         match self {
             // A progress display that cannot be written to is no reason to fail.
@@ -109,7 +109,7 @@ impl Progress {
     }
 
     /// Shows how far the demo has come.
-    pub(super) fn show(&mut self, stand: &Stand) {
+    pub(crate) fn show(&mut self, stand: &Stand) {
         match self {
             Self::Bars { rounds, updates, .. } => {
                 rounds.set_length(stand.rounds);
@@ -140,7 +140,7 @@ impl Progress {
     }
 
     /// Takes the bars away.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Self::Bars { rounds, updates, .. } = self {
             updates.finish_and_clear();
             rounds.finish_and_clear();

@@ -22,6 +22,7 @@ mod memory;
 mod navigation;
 mod networks;
 mod roof;
+mod simulate;
 mod task;
 
 use std::process::ExitCode;
@@ -39,7 +40,8 @@ struct Options {
 const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
        bench aggregate [--json] [--runs N]
        bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR] [--tls]
-       bench memory [--json] [--tls]";
+       bench memory [--json] [--tls]
+       bench simulate [--json] [--only rate|parked|usual|learning]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Some("task") => task::Options::parse(arguments)
             .map_err(|why| format!("{why}\n{}", task::USAGE))
             .map(|options| finished(task::run(&options, |line| println!("{line}")))),
+        Some("simulate") => simulate(arguments),
         _ => Err("no such benchmark".to_owned()),
     };
     done.unwrap_or_else(|why| {
@@ -81,6 +84,22 @@ fn memory(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
         }
     }
     Ok(finished(memory::run(json, tls, |line| println!("{line}"))))
+}
+
+fn simulate(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let (mut json, mut only) = (false, None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => json = true,
+            "--only" => only = Some(arguments.next().ok_or("--only needs a name")?),
+            "--one" => {
+                let numbers: Vec<String> = arguments.collect();
+                return Ok(finished(simulate::one(&numbers, |line| println!("{line}"))));
+            }
+            _ => return Err(format!("unknown argument `{argument}`")),
+        }
+    }
+    Ok(finished(simulate::run(json, only.as_deref(), |line| println!("{line}"))))
 }
 
 fn finished(result: Result<(), String>) -> ExitCode {

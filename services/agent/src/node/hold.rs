@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 
 use super::round::is_about_the_node;
 use super::{Node, Phase, Progress};
+use crate::cache::Found;
 use crate::limits::REPORT_TRIES_MAX;
 use crate::train::{Evaluated, Trial};
 use crate::uplink::Retry;
@@ -18,13 +19,11 @@ impl Node {
     }
 
     pub(super) async fn fetch_hold(&mut self, hold: Box<Hold>) -> Progress {
-        let bytes = match self.cache.get(hold.digest) {
-            Some(bytes) => bytes,
-            None => match self.uplink.fetch(&self.id, hold.digest).await {
-                Ok(Ok(bytes)) => {
-                    self.keep_version(hold.digest, &bytes);
-                    bytes
-                }
+        let found = match self.cache.find(hold.digest) {
+            Ok(Some(found)) => Ok(found),
+            Err(error) => Err(error),
+            Ok(None) => match self.uplink.fetch(&self.id, hold.digest).await {
+                Ok(Ok(bytes)) => self.cache.take_in(hold.digest, &bytes),
                 Ok(Err(refused)) if is_about_the_node(&refused) => {
                     return self.turned_away(&refused);
                 }
@@ -38,9 +37,9 @@ impl Node {
             },
         };
         self.worked();
-        match Artifact::parse(&bytes) {
-            Ok(artifact) => {
-                self.phase = Phase::TryHold(hold, Arc::new(artifact));
+        match found {
+            Ok(Found { artifact, .. }) => {
+                self.phase = Phase::TryHold(hold, artifact);
                 Progress::Working
             }
             Err(error) => self.give_up_hold(&hold, "model_malformed", &error),

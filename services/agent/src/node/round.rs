@@ -1,11 +1,10 @@
 //! The steps within one order: fetch, evaluate, report, train.
 
-use std::sync::Arc;
-
-use federation::{Artifact, Digest, Evaluation, Metrics, RefusalCode, TrainOrder};
+use federation::{Evaluation, Metrics, RefusalCode, TrainOrder};
 use tracing::{debug, info, warn};
 
 use super::{Node, Phase, Progress, Task};
+use crate::cache::Found;
 use crate::journal::Entry;
 use crate::limits::REPORT_TRIES_MAX;
 use crate::memory;
@@ -14,14 +13,11 @@ use crate::uplink::{Refused, Retry};
 
 impl Node {
     pub(super) async fn fetch(&mut self, order: Box<TrainOrder>) -> Progress {
-        let (bytes, bytes_down) = match self.cache.get(order.base) {
-            Some(bytes) => (bytes, 0),
-            None => match self.uplink.fetch(&self.id, order.base).await {
-                Ok(Ok(bytes)) => {
-                    self.keep_version(order.base, &bytes);
-                    let fetched = u64::try_from(bytes.len()).expect("a length fits 64 bits");
-                    (bytes, fetched)
-                }
+        let found = match self.cache.find(order.base) {
+            Ok(Some(found)) => Ok(found),
+            Err(error) => Err(error),
+            Ok(None) => match self.uplink.fetch(&self.id, order.base).await {
+                Ok(Ok(bytes)) => self.cache.take_in(order.base, &bytes),
                 Ok(Err(refused)) if is_about_the_node(&refused) => {
                     return self.turned_away(&refused);
                 }
@@ -35,20 +31,12 @@ impl Node {
             },
         };
         self.worked();
-        match Artifact::parse(&bytes) {
-            Ok(artifact) => {
-                self.phase =
-                    Phase::Evaluate(Task { order, artifact: Arc::new(artifact), bytes_down });
+        match found {
+            Ok(Found { artifact, bytes_down }) => {
+                self.phase = Phase::Evaluate(Task { order, artifact, bytes_down });
                 Progress::Working
             }
             Err(error) => self.give_up(order.round, "model_malformed", &error),
-        }
-    }
-
-    /// Caches a version. Without the cache the node works as well, only with more to fetch.
-    pub(super) fn keep_version(&self, digest: Digest, bytes: &[u8]) {
-        if let Err(error) = self.cache.put(digest, bytes) {
-            warn!(%error, code = "cache_unwritable", "a version cannot be cached");
         }
     }
 
@@ -115,7 +103,7 @@ impl Node {
     pub(super) async fn train(&mut self, task: Task) -> Progress {
         let Task { order, artifact, bytes_down } = task;
         let residual = self.journal.residual(&order.model);
-        let trained = match self.compute.train(artifact, &order, residual).await {
+        let trained = match self.compute.train(&self.id, artifact, &order, residual).await {
             Ok(trained) => trained,
             Err(error) => return self.give_up(order.round, error.code(), &error),
         };

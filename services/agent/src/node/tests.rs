@@ -9,6 +9,7 @@ mod hold;
 
 use super::fake::{Host, World};
 use super::*;
+use crate::config::EnrolToken;
 use crate::journal::Entry;
 use crate::residual::Residual;
 use crate::testing::{artifact, artifact_with, order, source};
@@ -78,11 +79,7 @@ fn model() -> ModelName {
 
 /// The payload that an undisturbed node with this residual sends.
 fn expected(order: &TrainOrder, residual: Residual) -> Vec<u8> {
-    Bench::new(Arc::new(source()))
-        .train(&artifact(), order, residual, &|| false)
-        .unwrap()
-        .payload
-        .to_vec()
+    Bench::new().train(&source(), &artifact(), order, residual, &|| false).unwrap().payload.to_vec()
 }
 
 /// Puts a residual of 200 in the first lane into a node's state directory.
@@ -460,7 +457,7 @@ fn token() -> String {
 
 /// A node of a coordinator that wants tokens, started with one or without.
 fn open_with(host: &Host, state: &Path, token: Option<&str>) -> Node {
-    let enrol_token = token.map(|token| crate::config::EnrolToken::parse(token).unwrap());
+    let enrol_token = token.map(|token| EnrolToken::parse(token).unwrap());
     let settings = Settings { enrol_token, ..settings(host, state) };
     let uplink = Uplink::connect(&settings.coordinator);
     Node::open(&settings, uplink, &crate::SystemEntropy, Placement::Thread).unwrap()

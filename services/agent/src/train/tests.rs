@@ -3,14 +3,18 @@
 use super::*;
 use crate::compute::{Compute, Placement};
 use crate::testing::{artifact, order, source};
-use federation::Digest;
+use federation::{Digest, NodeId};
+
+fn node() -> NodeId {
+    "node".parse().unwrap()
+}
 
 fn bench() -> Bench {
-    Bench::new(Arc::new(source()))
+    Bench::new()
 }
 
 fn trained(bench: &mut Bench, order: &TrainOrder) -> Trained {
-    bench.train(&artifact(), order, Residual::default(), &|| false).unwrap()
+    bench.train(&source(), &artifact(), order, Residual::default(), &|| false).unwrap()
 }
 
 #[test]
@@ -29,7 +33,7 @@ fn the_same_order_gives_the_same_bytes() {
     let mut used = bench();
     let second = trained(&mut used, &order(&artifact, 2));
     assert_ne!(Digest::of(&second.payload), Digest::of(&fresh.payload));
-    used.evaluate(&artifact, &Trial::of_order(&first), &|| false).unwrap();
+    used.evaluate(&source(), &artifact, &Trial::of_order(&first), &|| false).unwrap();
     assert_eq!(trained(&mut used, &first), fresh, "after other jobs");
 
     let mut other_attempt = first.clone();
@@ -50,7 +54,8 @@ async fn a_thread_gives_the_same_as_the_caller() {
     for placement in [Placement::Inline, Placement::Thread] {
         let mut compute = Compute::new(source(), placement).unwrap();
         let evaluated = compute.evaluate(artifact.clone(), &Trial::of_order(&order)).await.unwrap();
-        let trained = compute.train(artifact.clone(), &order, Residual::default()).await.unwrap();
+        let trained =
+            compute.train(&node(), artifact.clone(), &order, Residual::default()).await.unwrap();
         results.push((evaluated, trained));
     }
     assert_eq!(results[0], results[1]);
@@ -64,13 +69,16 @@ async fn a_job_that_nobody_waits_for_stops() {
     endless.work.epochs = 100;
     endless.samples_max = 100_000;
     let mut compute = Compute::new(source(), Placement::Thread).unwrap();
+    let node = node();
     tokio::select! {
         biased;
-        _ = compute.train(artifact.clone(), &endless, Residual::default()) => panic!("too fast"),
+        _ = compute.train(&node, artifact.clone(), &endless, Residual::default()) => panic!("too fast"),
         () = tokio::task::yield_now() => {}
     }
-    let next =
-        compute.train(artifact.clone(), &order(&artifact, 1), Residual::default()).await.unwrap();
+    let next = compute
+        .train(&node, artifact.clone(), &order(&artifact, 1), Residual::default())
+        .await
+        .unwrap();
     assert_eq!(next, trained(&mut bench(), &order(&artifact, 1)));
 }
 
@@ -81,7 +89,8 @@ fn epochs_pass_over_the_same_samples_and_each_counts() {
     let result = trained(&mut bench(), &order);
     assert_eq!(result.samples, 6);
     order.samples_max = 5;
-    let error = bench().train(&artifact(), &order, Residual::default(), &|| false).unwrap_err();
+    let error =
+        bench().train(&source(), &artifact(), &order, Residual::default(), &|| false).unwrap_err();
     assert_eq!(error.code(), "order_samples_above_max");
     assert!(error.to_string().contains("2 samples times 3 epochs"), "{error}");
 }
@@ -92,13 +101,17 @@ fn a_residual_goes_out_with_the_next_update() {
     let plain = trained(&mut bench(), &order);
     let mut lanes = vec![0; artifact.weights().len()];
     lanes[0] = 200;
-    let with = bench().train(&artifact, &order, Residual::new(lanes), &|| false).unwrap();
+    let with =
+        bench().train(&source(), &artifact, &order, Residual::new(lanes), &|| false).unwrap();
     let learned = i32::from(plain.payload[0].cast_signed());
     assert_eq!(i32::from(with.payload[0].cast_signed()), (200 + learned).clamp(-127, 127));
     assert_eq!(with.residual.lanes()[0], 200 + learned - (200 + learned).clamp(-127, 127));
     assert_eq!(with.payload[1..], plain.payload[1..]);
     let of_another_shape = Residual::new(vec![1; 3]);
-    assert_eq!(bench().train(&artifact, &order, of_another_shape, &|| false).unwrap(), plain);
+    assert_eq!(
+        bench().train(&source(), &artifact, &order, of_another_shape, &|| false).unwrap(),
+        plain
+    );
 }
 
 #[test]
@@ -108,10 +121,10 @@ fn evaluating_learns_nothing_and_repeats() {
     order.work.evaluate_samples = 12;
     let trial = Trial::of_order(&order);
     let mut bench = bench();
-    let first = bench.evaluate(&artifact, &trial, &|| false).unwrap();
+    let first = bench.evaluate(&source(), &artifact, &trial, &|| false).unwrap();
     assert_eq!(first.samples, 12);
     assert!(first.correct <= 12);
-    assert_eq!(bench.evaluate(&artifact, &trial, &|| false).unwrap(), first);
+    assert_eq!(bench.evaluate(&source(), &artifact, &trial, &|| false).unwrap(), first);
 }
 
 #[test]
@@ -119,9 +132,10 @@ fn what_does_not_fit_is_told() {
     let artifact = artifact();
     let good = order(&artifact, 1);
     let other = TrainOrder { weights: 5, ..good.clone() };
-    let error = bench().train(&artifact, &other, Residual::default(), &|| false).unwrap_err();
+    let error =
+        bench().train(&source(), &artifact, &other, Residual::default(), &|| false).unwrap_err();
     assert_eq!(error.code(), "order_weights_mismatch");
-    let stopped = bench().train(&artifact, &good, Residual::default(), &|| true);
+    let stopped = bench().train(&source(), &artifact, &good, Residual::default(), &|| true);
     assert_eq!(stopped.unwrap_err().code(), "learning_stopped");
 
     let dir = tempfile::tempdir().unwrap();
@@ -129,9 +143,8 @@ fn what_does_not_fit_is_told() {
     std::fs::write(&path, "1\n0, 0\n-2, 0\n-1, 20\n").unwrap();
     let spec = format!("aer:{},channels=41,from=10", path.display());
     let wide = Source::open(&spec.parse().unwrap(), 0).unwrap();
-    let mut bench = Bench::new(Arc::new(wide));
-    let error = bench.train(&artifact, &good, Residual::default(), &|| false);
+    let error = bench().train(&wide, &artifact, &good, Residual::default(), &|| false);
     assert_eq!(error.unwrap_err().code(), "data_shape_mismatch");
-    let error = bench.evaluate(&artifact, &Trial::of_order(&good), &|| false);
+    let error = bench().evaluate(&wide, &artifact, &Trial::of_order(&good), &|| false);
     assert_eq!(error.unwrap_err().code(), "data_shape_mismatch");
 }

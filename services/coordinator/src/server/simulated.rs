@@ -1,4 +1,5 @@
-//! A coordinator in a simulated world: it is given connections instead of addresses, and SQL takes no simulated time.
+//! A coordinator in a simulated world: it is given connections instead of addresses, and either SQL takes no simulated
+//! time, or whoever simulates drives its clockwork.
 //!
 //! Everything behind the doors is what `muster serve` runs, the database's file and its lock included.
 
@@ -13,9 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Connected;
 
+use super::clockwork::{Driver, Pulse};
 use super::limits::DoorLimits;
 use super::patience::Patient;
-use super::{Coordinator, Running, open, run};
+use super::{Coordinator, Running, open, people, run};
 use crate::config::Config;
 use crate::store::{PowerFails, Sql};
 use crate::{grpc, http, start};
@@ -72,7 +74,37 @@ impl Coordinator {
         });
         let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
         let doors = (config.http_listen, http, config.grpc_listen, grpc);
-        Ok(run(lock, (core, updates), health, doors, None).await)
+        Ok(run(lock, (core, updates), health, doors, None, Pulse::OfItself).await)
+    }
+
+    /// Starts a coordinator for a simulated fleet: nodes come by `nodes`, time is `clock`, and rounds are looked at when
+    /// the returned [`Driver`] says so. People reach it at the HTTP address of `config` as they reach any other, by real
+    /// time.
+    ///
+    /// # Errors
+    /// As [`Coordinator::start`].
+    pub async fn host<IO>(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        nodes: impl Stream<Item = io::Result<IO>> + Send + 'static,
+    ) -> Result<(Running, Driver), start::StartError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        config.check()?;
+        let lock = start::take_data_dir(&config.data_dir)?;
+        let (listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
+        let store =
+            start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
+        let (core, updates) = open(&config, store.await?, clock).await?;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let limits = DoorLimits::default();
+        let http = http::serve(Arc::clone(&core), people(listener, None, &limits), limits.head);
+        let nodes = nodes.map(|connection| connection.map(Wire));
+        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
+        let doors = (http_addr, http, config.grpc_listen, grpc);
+        let (driver, pulse) = Driver::new();
+        Ok((run(lock, (core, updates), health, doors, None, pulse).await, driver))
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use federation::secret::same;
 use federation::{
     Answer, Digest, Enrolment, NodeId, Refusal, RefusalCode, Timestamp, TokenName, limits,
 };
 use sqlx::SqliteConnection;
+use tokio::sync::oneshot;
 
+use super::applicants::Applicant;
 use super::deed::{By, Deed, NotDone, Reply};
 use super::error::{Corrupt, Fault};
 use super::nodes::{self, Node, to_json};
@@ -141,69 +144,41 @@ impl TryFrom<KnownRow> for Known {
 
 impl Store {
     /// Makes a node known, if `entry` lets it in. The same key again is the same node, whatever name it asks for; its
-    /// labels and learners are refreshed.
+    /// labels and learners are refreshed. Enrolments that wait for the writer are made in one transaction: a fleet that
+    /// comes at once does not pay a sync for each node.
     pub(crate) async fn enrol(
         &self,
         enrolment: Enrolment,
         entry: Entry,
         now: Timestamp,
     ) -> Result<Answer<Node>, StoreError> {
-        self.write("enrol", async move |tx: &mut SqliteConnection| {
-            let Enrolment { public_key, node, mut labels, learners, proof: _ } = enrolment;
-            let known: Option<KnownRow> = sqlx::query_as(
-                "SELECT id, credential, enrolment_token, revoked_ms FROM nodes WHERE public_key = ?",
-            )
-            .bind(&public_key[..])
-            .fetch_optional(&mut *tx)
-            .await?;
-            let known = known.map(Known::try_from).transpose()?;
-            if let Some(known) = known.as_ref().filter(|known| known.revoked) {
-                return Ok(Err(crate::core::revoked(&known.id)));
+        let (reply, mut answer) = oneshot::channel();
+        let alone = (enrolment.clone(), entry.clone());
+        self.enrolments.put(Applicant { enrolment, entry, now, reply });
+        let enrolments = Arc::clone(&self.enrolments);
+        // Whoever's turn it is first takes all who wait; the others find that they were taken.
+        let done = self.write("enrol", async move |tx: &mut SqliteConnection| {
+            let mut group = Vec::new();
+            for Applicant { enrolment, entry, now, reply } in enrolments.take() {
+                group.push((enrol(tx, enrolment, entry, now).await?, reply));
             }
-            if known.is_none() && is_taken(tx, &node).await? {
-                let expected = "a name that no other node holds";
-                return Ok(Err(Refusal::new(RefusalCode::NameTaken, "node_id", expected, node)));
+            Ok(group)
+        });
+        for (answer, reply) in done.await? {
+            // Who hung up asks again.
+            let _ = reply.send(answer);
+        }
+        match (&mut answer).await {
+            Ok(answer) => Ok(answer),
+            // Whoever had taken this one failed, or hung up: what it did can be done again.
+            Err(_) => {
+                let (enrolment, entry) = alone;
+                self.write("enrol", async move |tx: &mut SqliteConnection| {
+                    enrol(tx, enrolment, entry, now).await
+                })
+                .await
             }
-            let granted = match grant(tx, known.as_ref(), entry, now).await? {
-                Ok(granted) => granted,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            labels.extend(granted.labels);
-            if labels.len() > limits::LABELS_MAX {
-                let expected = format!("at most {}, those of the token included", limits::LABELS_MAX);
-                let (code, got) = (RefusalCode::LabelsTooMany, labels.len());
-                return Ok(Err(Refusal::new(code, "labels", expected, got)));
-            }
-            sqlx::query(
-                "INSERT INTO nodes (id, public_key, labels, learners, enrolled_ms, seen_ms, credential, enrolment_token)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)
-                 ON CONFLICT (public_key) DO UPDATE SET
-                     labels = excluded.labels, learners = excluded.learners,
-                     seen_ms = max(seen_ms, excluded.seen_ms),
-                     credential = coalesce(excluded.credential, credential),
-                     enrolment_token = coalesce(excluded.enrolment_token, enrolment_token)",
-            )
-            .bind(known.as_ref().map_or(&node, |known| &known.id).as_str())
-            .bind(&public_key[..])
-            .bind(to_json(&labels))
-            .bind(to_json(&learners))
-            .bind(sql(now.0))
-            .bind(granted.credential.map(|credential| credential.0.to_vec()))
-            .bind(granted.token.map(sql))
-            .execute(&mut *tx)
-            .await?;
-            match (&known, granted.credential) {
-                (None, _) => {
-                    audit::node_enrolled(tx, &node, &public_key, &labels, granted.token, now).await?;
-                }
-                (Some(known), Some(credential)) if known.credential != Some(credential) => {
-                    audit::credential_replaced(tx, &known.id, granted.token, now).await?;
-                }
-                (Some(_), _) => {}
-            }
-            Ok(Ok(nodes::by_key(tx, &public_key).await?))
-        })
-        .await
+        }
     }
 
     /// Makes an enrolment token.
@@ -285,6 +260,68 @@ impl Store {
         })
         .await
     }
+}
+
+/// Makes a node known within a transaction.
+async fn enrol(
+    tx: &mut SqliteConnection,
+    enrolment: Enrolment,
+    entry: Entry,
+    now: Timestamp,
+) -> Result<Answer<Node>, Fault> {
+    let Enrolment { public_key, node, mut labels, learners, proof: _ } = enrolment;
+    let known: Option<KnownRow> = sqlx::query_as(
+        "SELECT id, credential, enrolment_token, revoked_ms FROM nodes WHERE public_key = ?",
+    )
+    .bind(&public_key[..])
+    .fetch_optional(&mut *tx)
+    .await?;
+    let known = known.map(Known::try_from).transpose()?;
+    if let Some(known) = known.as_ref().filter(|known| known.revoked) {
+        return Ok(Err(crate::core::revoked(&known.id)));
+    }
+    if known.is_none() && is_taken(tx, &node).await? {
+        let expected = "a name that no other node holds";
+        return Ok(Err(Refusal::new(RefusalCode::NameTaken, "node_id", expected, node)));
+    }
+    let granted = match grant(tx, known.as_ref(), entry, now).await? {
+        Ok(granted) => granted,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    labels.extend(granted.labels);
+    if labels.len() > limits::LABELS_MAX {
+        let expected = format!("at most {}, those of the token included", limits::LABELS_MAX);
+        let (code, got) = (RefusalCode::LabelsTooMany, labels.len());
+        return Ok(Err(Refusal::new(code, "labels", expected, got)));
+    }
+    sqlx::query(
+        "INSERT INTO nodes (id, public_key, labels, learners, enrolled_ms, seen_ms, credential, enrolment_token)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)
+         ON CONFLICT (public_key) DO UPDATE SET
+             labels = excluded.labels, learners = excluded.learners,
+             seen_ms = max(seen_ms, excluded.seen_ms),
+             credential = coalesce(excluded.credential, credential),
+             enrolment_token = coalesce(excluded.enrolment_token, enrolment_token)",
+    )
+    .bind(known.as_ref().map_or(&node, |known| &known.id).as_str())
+    .bind(&public_key[..])
+    .bind(to_json(&labels))
+    .bind(to_json(&learners))
+    .bind(sql(now.0))
+    .bind(granted.credential.map(|credential| credential.0.to_vec()))
+    .bind(granted.token.map(sql))
+    .execute(&mut *tx)
+    .await?;
+    match (&known, granted.credential) {
+        (None, _) => {
+            audit::node_enrolled(tx, &node, &public_key, &labels, granted.token, now).await?;
+        }
+        (Some(known), Some(credential)) if known.credential != Some(credential) => {
+            audit::credential_replaced(tx, &known.id, granted.token, now).await?;
+        }
+        (Some(_), _) => {}
+    }
+    Ok(Ok(nodes::by_key(tx, &public_key).await?))
 }
 
 async fn is_taken(tx: &mut SqliteConnection, name: &NodeId) -> Result<bool, Fault> {

@@ -1,5 +1,7 @@
 //! A run's life as people direct it: pause, resume, cancel. Each is one transaction, and idempotent.
 
+use std::sync::atomic::Ordering;
+
 use federation::RunId;
 use federation::round::RoundState;
 use serde_json::json;
@@ -55,27 +57,31 @@ impl Store {
         directive: Directive,
         deed: Deed<Run>,
     ) -> Result<Result<Reply, NotDone<NotDirected>>, StoreError> {
-        self.deed("direct_run", deed, async move |tx: &mut SqliteConnection, by: &By| {
-            let row: Option<(String, Option<i64>)> =
-                sqlx::query_as("SELECT state, ended_ms FROM runs WHERE id = ?")
-                    .bind(sql(id.0))
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            let Some((state, ended_ms)) = row else { return Ok(Err(NotDirected::UnknownRun)) };
-            let state: RunState = text("runs.state", &state)?;
-            if ended_ms.is_none() {
-                match directive {
-                    Directive::Pause => set_paused(tx, id, true, by).await?,
-                    Directive::Resume => set_paused(tx, id, false, by).await?,
-                    Directive::Cancel => cancel(tx, id, None, by).await?,
+        let done =
+            self.deed("direct_run", deed, async move |tx: &mut SqliteConnection, by: &By| {
+                let row: Option<(String, Option<i64>)> =
+                    sqlx::query_as("SELECT state, ended_ms FROM runs WHERE id = ?")
+                        .bind(sql(id.0))
+                        .fetch_optional(&mut *tx)
+                        .await?;
+                let Some((state, ended_ms)) = row else { return Ok(Err(NotDirected::UnknownRun)) };
+                let state: RunState = text("runs.state", &state)?;
+                if ended_ms.is_none() {
+                    match directive {
+                        Directive::Pause => set_paused(tx, id, true, by).await?,
+                        Directive::Resume => set_paused(tx, id, false, by).await?,
+                        Directive::Cancel => cancel(tx, id, None, by).await?,
+                    }
+                } else if (directive, state) != (Directive::Cancel, RunState::Cancelled) {
+                    return Ok(Err(NotDirected::RunOver(state)));
                 }
-            } else if (directive, state) != (Directive::Cancel, RunState::Cancelled) {
-                return Ok(Err(NotDirected::RunOver(state)));
-            }
-            let run = runs_after(tx, id.0.saturating_sub(1), 1).await?.into_iter().next();
-            Ok(Ok(run.ok_or(sqlx::Error::RowNotFound)?))
-        })
-        .await
+                let run = runs_after(tx, id.0.saturating_sub(1), 1).await?.into_iter().next();
+                Ok(Ok(run.ok_or(sqlx::Error::RowNotFound)?))
+            });
+        let done = done.await;
+        // Before anybody is told: what memory has of the run's round is not to be relied on any more.
+        self.directed.fetch_add(1, Ordering::Release);
+        done
     }
 }
 

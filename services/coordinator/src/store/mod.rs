@@ -4,6 +4,7 @@
 //! `IMMEDIATE` and is synced before it returns. Rows are parsed into domain values here, and refused when they are not.
 //! This file is the door; one file per group of tables stands behind it.
 
+mod applicants;
 mod audit;
 mod channels;
 mod contributions;
@@ -39,8 +40,8 @@ mod worker;
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use federation::Digest;
@@ -97,10 +98,13 @@ pub(crate) struct Store {
     next_reader: AtomicUsize,
     artifacts: Mutex<VecDeque<(Digest, Bytes)>>,
     sums: groups::Sums,
+    enrolments: Arc<applicants::Enrolments>,
     plans: updates::Plans,
     claims: deed::Claims,
     /// Whether a write found no room since the last look.
     cramped: AtomicBool,
+    /// Runs that people paused, resumed or cancelled since the start.
+    directed: AtomicU64,
     /// Changes when events were committed.
     news: watch::Sender<()>,
 }
@@ -125,9 +129,11 @@ impl Store {
             next_reader: AtomicUsize::new(0),
             artifacts,
             sums: groups::Sums::default(),
+            enrolments: Arc::default(),
             plans: updates::Plans::default(),
             claims: deed::Claims::default(),
             cramped: AtomicBool::new(false),
+            directed: AtomicU64::new(0),
             news: watch::Sender::new(()),
         })
     }
@@ -153,6 +159,12 @@ impl Store {
             Ok(())
         });
         held.await.expect("nothing is written");
+    }
+
+    /// How many enrolments wait for the writer.
+    #[cfg(test)]
+    pub(crate) fn enrolments_waiting(&self) -> usize {
+        self.enrolments.waiting()
     }
 
     /// How many rows a table has.
@@ -188,6 +200,11 @@ impl Store {
             self.cramped.store(true, Ordering::Relaxed);
         }
         done
+    }
+
+    /// How often people directed a run since the start: what was read before the last time may be old.
+    pub(crate) fn directed(&self) -> u64 {
+        self.directed.load(Ordering::Acquire)
     }
 
     /// Whether a write found no room since [`Store::forget_cramped`].

@@ -1,0 +1,130 @@
+//! Process mode: each node a process with files of its own, as on a device, and the machine's time.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use coordinator::{Config, Coordinator, SystemClock};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::SimulateError;
+use super::engine::Counts;
+use super::outcome::{Ending, Outcome};
+use super::shares::Share;
+use super::stage::Stage;
+use super::usage::Usage;
+use super::watch::Watcher;
+use crate::demo::fleet::{Fleet, NodeSpec};
+use crate::demo::progress::Progress;
+use crate::rest::Rest;
+
+/// Runs it. Whatever happens, no process is left.
+///
+/// # Errors
+/// [`SimulateError`] when there is not even a part of a report.
+pub(crate) async fn run(
+    stage: &Stage,
+    progress: &mut Progress,
+    begin: Instant,
+    stop: impl Future<Output = ()>,
+) -> Result<Outcome, SimulateError> {
+    let program = std::env::current_exe().map_err(SimulateError::System)?;
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = Config {
+        data_dir: stage.home.path().join("coordinator"),
+        http_listen: free,
+        grpc_listen: free,
+        ..Config::default()
+    };
+    let running = Coordinator::start(config, Arc::new(SystemClock::new())).await?;
+    let (http, grpc) =
+        (format!("http://{}", running.http_addr()), format!("http://{}", running.grpc_addr()));
+    let Stage { args, task, world, .. } = stage;
+    progress.say(&format!(
+        "coordinator at {http}, {} processes learn {} in world {}: {}",
+        args.nodes, task.name, world.name, world.teaches
+    ));
+    let rest = Rest::new(&http);
+    let nodes = stage.home.path().join("nodes");
+    let mut fleet = match specs(stage)
+        .and_then(|specs| Fleet::start(&program, &grpc, &nodes, specs).map_err(SimulateError::from))
+    {
+        Ok(fleet) => fleet,
+        Err(error) => {
+            running.shutdown().await;
+            return Err(error);
+        }
+    };
+    let done = live(stage, &rest, &mut fleet, progress, begin, stop).await;
+    fleet.end().await;
+    let outcome = match done {
+        Ok(ending) => Outcome::gather(stage, &rest, ending, &[], &Counts::default()).await,
+        Err(error) => Err(error),
+    };
+    running.shutdown().await;
+    outcome
+}
+
+async fn live(
+    stage: &Stage,
+    rest: &Rest,
+    fleet: &mut Fleet,
+    progress: &mut Progress,
+    begin: Instant,
+    stop: impl Future<Output = ()>,
+) -> Result<Ending, SimulateError> {
+    let task = &stage.task;
+    let run = match &stage.resumed {
+        Some(saved) => saved.run,
+        None => {
+            rest.create_model(&task.name, &stage.artifact).await?;
+            let body = json!({"model": task.name, "plan": stage.planned.plan});
+            let run: Value = rest.post("/v1/runs", &body).await?;
+            run["id"].as_u64().unwrap_or(0)
+        }
+    };
+    stage.save(run, 0)?;
+    let (rounds, goal) = (stage.planned.rounds, stage.planned.goal);
+    let mut watcher = Watcher::new(rest.clone(), task, run, rounds, goal, begin);
+    let (began, before) = (Instant::now(), Usage::now());
+    let (mut stopped, mut failed) = (false, None);
+    tokio::select! {
+        biased;
+        () = stop => stopped = true,
+        ended = watcher.until_ended(progress, || Ok(fleet.revive()?)) => failed = ended.err(),
+    }
+    let (run_s, usage) = (began.elapsed().as_secs_f64(), [before, Usage::now()]);
+    if failed.is_none() {
+        watcher.until_evaluated(progress).await?;
+    }
+    let seen = watcher.finish();
+    Ok(Ending { seen, stopped, failed, virtual_s: None, run, enrol_s: 0.0, run_s, usage })
+}
+
+/// What each process is started with; samples that are no stream go into a file of its own.
+fn specs(stage: &Stage) -> Result<Vec<NodeSpec>, SimulateError> {
+    let dir = stage.home.path().join("data");
+    let file_error = |path: &std::path::Path| {
+        let path = path.to_owned();
+        move |source| SimulateError::File { what: "samples in", path, source }
+    };
+    let mut specs = Vec::with_capacity(stage.names.len());
+    for (index, name) in stage.names.iter().enumerate() {
+        let data = match (stage.life.shares().of(index), stage.life.shares().file(index)) {
+            (_, Some(file)) => {
+                std::fs::create_dir_all(&dir).map_err(file_error(&dir))?;
+                let path = dir.join(format!("{name}.mev"));
+                let bytes = file.map_err(std::io::Error::other).map_err(file_error(&path))?;
+                std::fs::write(&path, bytes).map_err(file_error(&path))?;
+                format!("events:{}", path.display())
+            }
+            (Share::Stream { seed, class: Some(class) }, None) => {
+                format!("navigation:seed={seed},class={class}")
+            }
+            (Share::Stream { seed, class: None }, None) => format!("navigation:seed={seed}"),
+            (Share::Samples(_), None) => continue,
+        };
+        specs.push(NodeSpec { name: name.as_str().to_owned(), data });
+    }
+    Ok(specs)
+}

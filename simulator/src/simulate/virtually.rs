@@ -1,0 +1,262 @@
+//! Memory and task mode: virtual nodes in virtual time.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use agent::learner::capacity;
+use agent::{InMemory, Learner, Node, Shelf};
+use coordinator::{Config, Coordinator, Driver, Running};
+use federation::NodeId;
+use serde_json::{Value, json};
+use tasks::random::derive;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::VirtualClock;
+use super::engine::{Counts, Engine, Parts};
+use super::learn::{Hand, NoLearning, Pool};
+use super::lines::Lines;
+use super::outcome::{Ending, Outcome};
+use super::plan::LABEL;
+use super::stage::Stage;
+use super::usage::Usage;
+use super::watch::Watcher;
+use super::{Mode, SimulateError};
+use crate::demo::progress::Progress;
+use crate::rest::Rest;
+
+/// Lines in memory that all nodes share: the coordinator takes 1,024 calls at once on each.
+const LINES: usize = 4;
+/// What keys are drawn for.
+const KEYS: u64 = 31;
+/// Questions a second over which the first ones are spread.
+const BEGIN_PER_S: u64 = 1_000;
+/// How often enrolment is told of.
+const TELL: Duration = Duration::from_secs(5);
+
+/// A simulation with everything in place.
+struct Scene {
+    running: Running,
+    engine: Engine,
+    driver: Driver,
+    clock: Arc<VirtualClock>,
+    counts: Arc<Counts>,
+    rest: Rest,
+    run: u64,
+    begin: Instant,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`SimulateError`] when there is not even a part of a report.
+pub(crate) async fn run(
+    stage: &Stage,
+    progress: &mut Progress,
+    begin: Instant,
+    stop: impl Future<Output = ()>,
+) -> Result<Outcome, SimulateError> {
+    let ends = CancellationToken::new();
+    tokio::pin!(stop);
+    let scene = tokio::select! {
+        biased;
+        () = &mut stop => return Err(SimulateError::Stopped { resumable: None }),
+        scene = set(stage, progress, &ends, begin) => scene?,
+    };
+    let Scene { running, mut engine, driver, clock, counts, rest, run, begin } = scene;
+    stage.save(run, clock.now_us())?;
+    let mut watcher = Watcher::new(
+        rest.clone(),
+        &stage.task,
+        run,
+        stage.planned.rounds,
+        stage.planned.goal,
+        begin,
+    );
+    driver.tick().await;
+    let over_us = u64::from(stage.args.nodes) * 1_000_000
+        / BEGIN_PER_S.min(u64::from(stage.args.ask_per_s_max));
+    engine.begin(over_us);
+    let enrol_s = begin.elapsed().as_secs_f64();
+    let (began, before) = (Instant::now(), Usage::now());
+    let (mut stopped, mut failed) = (false, None);
+    {
+        let watched = watcher.until_ended(progress, || Ok(0));
+        tokio::pin!(watched);
+        let lived = engine.run(&ends);
+        tokio::pin!(lived);
+        let mut lives = true;
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop, if !stopped => {
+                    stopped = true;
+                    break;
+                }
+                ended = &mut lived, if lives => {
+                    lives = false;
+                    if let Err(error) = ended {
+                        failed = Some(SimulateError::Node(error));
+                        break;
+                    }
+                }
+                ended = &mut watched => {
+                    failed = ended.err();
+                    break;
+                }
+            }
+        }
+        ends.cancel();
+        if lives && let Err(error) = lived.await {
+            failed = failed.or(Some(SimulateError::Node(error)));
+        }
+    }
+    let (run_s, usage) = (began.elapsed().as_secs_f64(), [before, Usage::now()]);
+    if !stopped && failed.is_none() {
+        watcher.until_evaluated(progress).await?;
+    } else if failed.is_none() {
+        // Versions that came while the last turns were ended belong to the report, too.
+        watcher.look(progress).await?;
+        watcher.until_evaluated(progress).await?;
+    }
+    let seen = watcher.finish();
+    let virtual_s = Duration::from_micros(clock.now_us()).as_secs_f64();
+    let virtual_s = Some(virtual_s);
+    let ending = Ending { seen, stopped, failed, virtual_s, run, enrol_s, run_s, usage };
+    let tallies: Vec<_> = engine.tallies().collect();
+    let outcome = Outcome::gather(stage, &rest, ending, &tallies, &counts).await;
+    if stopped {
+        stage.save(run, clock.now_us())?;
+        stage.home.keep(engine.memories()).map_err(stage.unwritable())?;
+    }
+    drop(engine);
+    running.shutdown().await;
+    outcome
+}
+
+async fn set(
+    stage: &Stage,
+    progress: &Progress,
+    ends: &CancellationToken,
+    begin: Instant,
+) -> Result<Scene, SimulateError> {
+    let now_us = stage.resumed.as_ref().map_or(0, |saved| saved.now_us);
+    let clock = Arc::new(VirtualClock::at(now_us));
+    let (lines, incoming) = match stage.args.mode {
+        Mode::Task => Lines::over_sockets().await.map_err(SimulateError::System)?,
+        Mode::Memory | Mode::Process => Lines::in_memory(LINES),
+    };
+    let config = Config {
+        data_dir: stage.home.path().join("coordinator"),
+        http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        ask_per_s_max: stage.args.ask_per_s_max,
+        group_updates_max: 1_024,
+        group_wait_ms: 0,
+        shutdown_grace_ms: 2_000,
+        ..Config::default()
+    };
+    let (running, driver) = Coordinator::host(config, clock.clone(), incoming).await?;
+    let http = format!("http://{}", running.http_addr());
+    let Stage { args, task, world, .. } = stage;
+    progress.say(&format!(
+        "coordinator at {http}, {} virtual nodes learn {} in world {}: {}",
+        args.nodes, task.name, world.name, world.teaches
+    ));
+    let rest = Rest::new(&http);
+    let hand: Arc<dyn Hand> = stage.life.clone();
+    let learner: Arc<dyn Learner> = if args.no_learning {
+        Arc::new(NoLearning::new(hand))
+    } else {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Arc::new(Pool::start(threads, hand).map_err(SimulateError::System)?)
+    };
+    let nodes = nodes(stage, &lines, &learner)?;
+    let counts = Arc::new(Counts::default());
+    let parts = Parts {
+        clock: clock.clone(),
+        driver: driver.clone(),
+        life: stage.life.clone(),
+        counts: counts.clone(),
+        grain_ms: args.grain_ms.into(),
+        ordered: stage.planned.races,
+    };
+    let mut engine = Engine::new(parts, nodes);
+    {
+        let enrolling = engine.enrol(ends);
+        tokio::pin!(enrolling);
+        loop {
+            tokio::select! {
+                enrolled = &mut enrolling => {
+                    enrolled?;
+                    break;
+                }
+                () = tokio::time::sleep(TELL) => {
+                    let enrolled = counts.enrolled.load(Ordering::Relaxed);
+                    progress.say(&format!("{enrolled} of {} nodes are enrolled", args.nodes));
+                }
+            }
+        }
+    }
+    let run = match &stage.resumed {
+        Some(saved) => saved.run,
+        None => {
+            rest.create_model(&task.name, &stage.artifact).await?;
+            let body = json!({"model": task.name, "plan": stage.planned.plan});
+            let run: Value = rest.post("/v1/runs", &body).await?;
+            run["id"].as_u64().unwrap_or(0)
+        }
+    };
+    Ok(Scene { running, engine, driver, clock, counts, rest, run, begin })
+}
+
+/// The nodes, each with what it kept.
+fn nodes(
+    stage: &Stage,
+    lines: &Lines,
+    learner: &Arc<dyn Learner>,
+) -> Result<Vec<Node>, SimulateError> {
+    let labels = Arc::new([(LABEL.0.to_owned(), LABEL.1.to_owned())].into());
+    let capacity = Arc::new(capacity());
+    let shelf = Arc::new(Shelf::new(!stage.args.fetch_each));
+    let node = |(index, name): (usize, &NodeId)| {
+        let mut chip = Arc::clone(&capacity);
+        if let Some(neurons) = stage.life.device(index).neurons {
+            Arc::make_mut(&mut chip).insert("recurrent".to_owned(), neurons.into());
+        }
+        let parts = InMemory {
+            name: name.clone(),
+            key: key(stage.args.seed, index),
+            labels: Arc::clone(&labels),
+            source: Arc::new(stage.life.shares().source(index)),
+            capacity: chip,
+            learner: Arc::clone(learner),
+            shelf: Arc::clone(&shelf),
+        };
+        Node::in_memory(parts, lines.uplink(index))
+    };
+    let mut nodes: Vec<Node> = stage.names.iter().enumerate().map(node).collect();
+    if stage.resumed.is_some() {
+        let damaged =
+            |why: String| SimulateError::NotResumable { path: stage.home.path().to_owned(), why };
+        let memories = stage.home.memories().map_err(|error| damaged(error.to_string()))?;
+        for (index, memory) in memories {
+            let Some(place) = nodes.get_mut(index) else { continue };
+            let fresh = std::mem::replace(place, node((index, &stage.names[index])));
+            *place = fresh.recall(&memory).map_err(|error| damaged(error.to_string()))?;
+        }
+    }
+    Ok(nodes)
+}
+
+/// The seed of a virtual node's key: no secret, for nothing of a simulation is.
+fn key(seed: u64, index: usize) -> [u8; 32] {
+    let mut key = [0; 32];
+    for (part, bytes) in (0..).zip(key.chunks_exact_mut(8)) {
+        let node = u64::try_from(index).unwrap_or(0);
+        bytes.copy_from_slice(&derive(seed, &[KEYS, node, part]).to_le_bytes());
+    }
+    key
+}
