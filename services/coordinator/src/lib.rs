@@ -30,6 +30,7 @@ pub mod files;
 mod grpc;
 mod http;
 mod members;
+mod metrics;
 mod orders;
 mod plan;
 mod posted;

@@ -215,29 +215,38 @@ impl Rounds {
             return Ok(false);
         }
         let (store, now) = (&self.core.store, self.core.clock.wall());
-        let settled = store.settle_round(live.key, served_ms, now, next_version).await?;
+        let settled = store.settle_round(live.key, served_ms, now, next_version).await;
+        let metrics = &self.core.metrics;
+        let settled = settled.inspect_err(|error| metrics.round_failed(error))?;
         let (id, number, attempt) = (run.round.run.0, run.round.number, run.round.attempt);
-        match settled {
+        let outcome = match settled {
             Settled::Waits => return Ok(false),
-            Settled::Published { version, digest, updates, run } => tracing::info!(
-                run.id = id,
-                run.state = %run,
-                round = number,
-                attempt,
-                updates,
-                version = version.0,
-                version.digest = %digest,
-                "published a version"
-            ),
-            Settled::Abandoned { updates, run } => tracing::warn!(
-                run.id = id,
-                run.state = %run,
-                round = number,
-                attempt,
-                updates,
-                "abandoned a round: its deadline came before its quorum"
-            ),
-        }
+            Settled::Published { version, digest, updates, run } => {
+                tracing::info!(
+                    run.id = id,
+                    run.state = %run,
+                    round = number,
+                    attempt,
+                    updates,
+                    version = version.0,
+                    version.digest = %digest,
+                    "published a version"
+                );
+                "published"
+            }
+            Settled::Abandoned { updates, run } => {
+                tracing::warn!(
+                    run.id = id,
+                    run.state = %run,
+                    round = number,
+                    attempt,
+                    updates,
+                    "abandoned a round: its deadline came before its quorum"
+                );
+                "abandoned"
+            }
+        };
+        metrics.round(outcome, served_ms);
         self.open.remove(&live.key);
         self.core.channels.moved();
         Ok(true)

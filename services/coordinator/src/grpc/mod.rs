@@ -3,6 +3,7 @@
 //! Handlers decode (`proto::convert`), call the core, encode. A refusal is an answer; an error is a malformed request,
 //! overload, or our own failure, and carries a stable code.
 
+mod counted;
 mod fleet;
 mod status;
 
@@ -19,8 +20,10 @@ use tonic::body::Body;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::layer::layer_fn;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::counted::Counted;
 use self::fleet::Fleet;
 use self::status::CallError;
 use crate::core::Core;
@@ -64,6 +67,7 @@ pub(crate) async fn serve<IO>(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the committed descriptors are well-formed");
+    let counted = Arc::clone(&core);
     let fleet =
         FleetServiceServer::new(Fleet::new(core)).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let served = Server::builder()
@@ -82,6 +86,7 @@ pub(crate) async fn serve<IO>(
                 node.id = tracing::field::Empty
             )
         })
+        .layer(layer_fn(move |inner| Counted::new(inner, Arc::clone(&counted))))
         .layer(CatchPanicLayer::custom(panicked))
         .add_service(fleet)
         .add_service(health)

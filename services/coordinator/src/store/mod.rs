@@ -13,6 +13,7 @@ mod enrolment;
 mod error;
 mod evaluations;
 mod events;
+mod figures;
 mod groups;
 mod imports;
 mod ledger;
@@ -49,6 +50,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
+use crate::metrics::Timings;
 
 pub(crate) use self::audit::{
     MODEL_CREATED, ROUND_OPENED, VERSION_IMPORTED, VERSION_PUBLISHED, of_cohort, subject,
@@ -64,6 +66,7 @@ pub(crate) use self::enrolment::{EnrolmentToken, Entry, NewEnrolmentToken};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::{Accuracy, NodeEvaluation};
 pub(crate) use self::events::{Event, Kept};
+pub(crate) use self::figures::Figures;
 pub(crate) use self::groups::{Counting, Offer, Tally};
 pub(crate) use self::imports::{Imported, NotImported};
 pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
@@ -103,6 +106,7 @@ pub(crate) struct Store {
     cramped: AtomicBool,
     /// Changes when events were committed.
     news: watch::Sender<()>,
+    timings: Timings,
 }
 
 impl Store {
@@ -129,6 +133,7 @@ impl Store {
             claims: deed::Claims::default(),
             cramped: AtomicBool::new(false),
             news: watch::Sender::new(()),
+            timings: Timings::default(),
         })
     }
 
@@ -165,6 +170,11 @@ impl Store {
         rows.await.expect("the table is there")
     }
 
+    /// How long transactions take.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
     /// Changes whenever events were committed.
     pub(crate) fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
@@ -183,7 +193,8 @@ impl Store {
                 news.send_replace(());
             }
         };
-        let done = transact(&self.writer, name, "BEGIN IMMEDIATE", work, committed).await;
+        let done =
+            transact(&self.writer, &self.timings, name, "BEGIN IMMEDIATE", work, committed).await;
         if matches!(done, Err(StoreError::Full { .. })) {
             self.cramped.store(true, Ordering::Relaxed);
         }
@@ -208,12 +219,13 @@ impl Store {
     {
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let reader = &self.readers[turn % self.readers.len()];
-        transact(reader, name, "BEGIN", work, || ()).await
+        transact(reader, &self.timings, name, "BEGIN", work, || ()).await
     }
 }
 
 async fn transact<T, F>(
     worker: &Worker,
+    timings: &Timings,
     tx: &'static str,
     begin: &'static str,
     work: F,
@@ -232,11 +244,13 @@ where
             (result, begun.elapsed())
         })
         .await;
-    let (result, took) = answer.map_err(|no| match no {
+    let failed = |error: &StoreError| timings.failed(tx, error.why());
+    let answer = answer.map_err(|no| match no {
         NoAnswer::Busy => StoreError::Busy { tx },
         NoAnswer::Closed => StoreError::Closed { tx },
         NoAnswer::Panicked => StoreError::of(tx, Fault::Panicked),
-    })?;
+    });
+    let (result, took) = answer.inspect_err(failed)?;
     let waited = asked.elapsed().saturating_sub(took);
     tracing::trace!(
         tx,
@@ -245,5 +259,6 @@ where
         tx.ok = result.is_ok(),
         "transaction"
     );
-    result.map_err(|fault| StoreError::of(tx, fault))
+    timings.ran(tx, took, waited);
+    result.map_err(|fault| StoreError::of(tx, fault)).inspect_err(failed)
 }
