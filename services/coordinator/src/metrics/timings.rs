@@ -62,5 +62,5 @@ impl Timings {
 
 /// From half a millisecond to four seconds: a sync of a slow disk lies in between.
 pub(super) fn buckets() -> Histogram {
-    Histogram::new(exponential_buckets(0.0005, 2.0, 14))
+    Histogram::new(exponential_buckets(0.0005, 4.0, 7))
 }

@@ -112,12 +112,12 @@ pub(super) struct Bar {
 /// Bars beside each other, the newest at the right.
 pub(super) fn strip(bars: &[Bar], label: &str) -> Markup {
     const STEP: usize = 10;
-    let width = bars.len().max(40) * STEP;
-    let offset = width - bars.len() * STEP;
+    const BARS_MIN: usize = 60;
+    let width = bars.len().max(BARS_MIN) * STEP;
     html! {
         svg.strip viewBox=(format!("0 0 {width} 100")) preserveAspectRatio="none" role="img" aria-label=(label) {
             @for (at, bar) in bars.iter().enumerate() {
-                @let (x, height) = (offset + at * STEP, bar.share.clamp(40, 1_000) / 10);
+                @let (x, height) = (at * STEP, bar.share.clamp(40, 1_000) / 10);
                 g class=(bar.class) {
                     title { (bar.title) }
                     rect.back x=(x) y="0" width="9" height="100" {}

@@ -23,7 +23,7 @@ pub(super) async fn list(visit: Visit, query: PageQuery<Everything>) -> Result<M
             @if page.items.is_empty() {
                 (empty("There is no model yet", &html! {
                     p { "A model begins with its first version, from a file of any format that " code { "muster model import" } " reads:" }
-                    pre { code { "muster model import NAME FILE" } }
+                    pre { code { "muster model import --format muster NAME FILE" } }
                 }))
             } @else {
                 (table(&page.items, &channels, visit.now_ms()))

@@ -45,7 +45,7 @@ pub(super) async fn show(
         p.crumbs { a href="/fleet" { "Fleet" } }
         div.title {
             h1.mono { (node.id) }
-            span #state data-live { (standing(&node, now_ms)) }
+            span #state data-live { (standing(core, &node)) }
             @if node.revoked_at_ms.is_none() && visit.may(Scope::Admin) {
                 (visit.asking(&format!("/fleet/{id}/revoke"), "Revoke", &html! {
                     p { "Nothing is answered to " strong { (node.id) } " any more, and no round draws it. What it contributed stays. "

@@ -14,8 +14,6 @@ use super::page::{Place, Visit, empty, more, tile};
 use super::words::{Mood, ago, badge, count, percent};
 use crate::core::Core;
 
-/// A node that was not heard of for so long is quiet: three of its longest waits, and what it may be late.
-const QUIET_MS: u64 = 180_000;
 /// Held versions that are told of by name.
 const HELD_MAX: usize = 6;
 
@@ -53,7 +51,7 @@ pub(super) async fn list(visit: Visit, query: PageQuery<NodesFilter>) -> Result<
                 @if page.items.is_empty() && page.next_cursor.is_none() {
                     (nobody(filtered))
                 } @else {
-                    (table(&page.items, &names, &refused, now_ms))
+                    (table(core, &page.items, &names, &refused, now_ms))
                     (more(&page, "/fleet", &[("label", &label), ("seen_within_s", &within_text)], further))
                 }
             }
@@ -110,7 +108,7 @@ fn nobody(filtered: bool) -> Markup {
     )
 }
 
-fn table(items: &[NodeBody], names: &Names, refused: &Lately, now_ms: u64) -> Markup {
+fn table(core: &Core, items: &[NodeBody], names: &Names, refused: &Lately, now_ms: u64) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Nodes" {
             table {
@@ -123,7 +121,7 @@ fn table(items: &[NodeBody], names: &Names, refused: &Lately, now_ms: u64) -> Ma
                     @for node in items {
                         tr {
                             th scope="row" { a.mono href=(format!("/fleet/{}", node.id)) { (node.id) } }
-                            td { (standing(node, now_ms)) }
+                            td { (standing(core, node)) }
                             td { (ago(node.seen_at_ms, now_ms)) }
                             td { (holding(node.holding.as_deref(), names)) }
                             td.num { (battery(node.status.as_ref())) }
@@ -142,13 +140,13 @@ fn table(items: &[NodeBody], names: &Names, refused: &Lately, now_ms: u64) -> Ma
 }
 
 /// Whether a node is there.
-pub(super) fn standing(node: &NodeBody, now_ms: u64) -> Markup {
+pub(super) fn standing(core: &Core, node: &NodeBody) -> Markup {
     if node.revoked_at_ms.is_some() {
         badge(Mood::Bad, "revoked")
-    } else if now_ms.saturating_sub(node.seen_at_ms) > QUIET_MS {
-        badge(Mood::Warn, "quiet")
-    } else {
+    } else if core.presence.is_present(&node.id, &*core.clock) {
         badge(Mood::Good, "present")
+    } else {
+        badge(Mood::Warn, "quiet")
     }
 }
 

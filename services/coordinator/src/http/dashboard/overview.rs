@@ -87,7 +87,7 @@ fn no_runs(no_models: bool, no_nodes: bool) -> Markup {
             }
             @if no_models {
                 p { "There is no model. Make one of its first version:" }
-                pre { code { "muster model import NAME FILE" } }
+                pre { code { "muster model import --format muster NAME FILE" } }
             } @else {
                 p { "Start a run over a model:" }
                 pre { code { "muster run create --model NAME --rounds 20 --goal 10" } }
@@ -186,14 +186,23 @@ fn happened(events: &[Event], now_ms: u64) -> Markup {
 
 /// The subject of an event or a deed, with a link to its page where it has one.
 pub(super) fn link(kind: &str, subject: &str) -> Markup {
-    let first = subject.split('/').next().unwrap_or(subject);
-    let place = match kind.split('.').next().unwrap_or_default() {
-        "run" | "round" if first.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("/runs/{first}")
+    let mut parts = subject.split('/');
+    let first = parts.next().unwrap_or(subject);
+    let (place, name) = match kind.split('.').next().unwrap_or_default() {
+        "run" => (format!("/runs/{first}"), format!("run {first}")),
+        "round" => {
+            let (number, attempt) = (parts.next().unwrap_or_default(), parts.next());
+            let again = attempt.filter(|attempt| *attempt != "1").map(|n| format!(", attempt {n}"));
+            let name = format!("run {first}, round {number}{}", again.unwrap_or_default());
+            (format!("/runs/{first}"), name)
         }
-        "node" => format!("/fleet/{first}"),
-        "model" | "version" | "channel" => format!("/models/{first}"),
+        "node" => (format!("/fleet/{first}"), subject.to_owned()),
+        "model" | "channel" => (format!("/models/{first}"), subject.replace('/', " / ")),
+        "version" => {
+            let number = parts.next().unwrap_or_default();
+            (format!("/models/{first}#v{number}"), format!("{first}, version {number}"))
+        }
         _ => return html! { (subject) },
     };
-    html! { a href=(place) { (subject) } }
+    html! { a href=(place) { (name) } }
 }
