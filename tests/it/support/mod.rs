@@ -1,5 +1,6 @@
 //! What the end-to-end tests share.
 
+pub(crate) mod browser;
 pub(crate) mod fixture;
 pub(crate) mod plain;
 pub(crate) mod process;

@@ -257,7 +257,7 @@ async fn without_tokens_this_machine_is_let_in_and_foreign_pages_are_not() {
     assert_eq!(send("http://localhost:7400", &form).await, 303);
     assert_eq!(site.get(&format!("/v1/runs/{run}")).await.json()["state"], "paused");
     let foreign = site.raw("GET / HTTP/1.1\r\nhost: evil.example\r\n", b"").await;
-    foreign.is_problem(403, "host_not_allowed");
+    foreign.is_problem(421, "host_not_allowed");
 }
 
 #[tokio::test]
