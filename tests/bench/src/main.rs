@@ -5,6 +5,7 @@
 //! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5] [--tls]
 //! cargo run --release -p bench -- aggregate [--json] [--runs 5]
 //! cargo run --release -p bench -- memory [--json] [--tls]
+//! cargo run --release -p bench -- pages [--json]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -20,6 +21,7 @@ mod ingest;
 mod memory;
 mod navigation;
 mod networks;
+mod pages;
 mod roof;
 
 use std::process::ExitCode;
@@ -37,7 +39,8 @@ struct Options {
 const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
        bench aggregate [--json] [--runs N]
        bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR] [--tls]
-       bench memory [--json] [--tls]";
+       bench memory [--json] [--tls]
+       bench pages [--json]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Some("aggregate") => options(arguments).map(|options| aggregate(&options)),
         Some("ingest") => ingest_options(arguments).map(|options| ingest(&options)),
         Some("memory") => memory(arguments),
+        Some("pages") => pages(arguments),
         _ => Err("no such benchmark".to_owned()),
     };
     done.unwrap_or_else(|why| {
@@ -76,6 +80,17 @@ fn memory(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
         }
     }
     Ok(finished(memory::run(json, tls, |line| println!("{line}"))))
+}
+
+fn pages(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let mut json = false;
+    for argument in arguments {
+        match argument.as_str() {
+            "--json" => json = true,
+            _ => return Err(format!("unknown argument `{argument}`")),
+        }
+    }
+    Ok(finished(pages::run(json, |line| println!("{line}"))))
 }
 
 fn finished(result: Result<(), String>) -> ExitCode {

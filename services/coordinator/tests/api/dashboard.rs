@@ -82,6 +82,12 @@ async fn whoever_is_not_signed_in_is_led_to_the_form_and_back() {
         let form = nobody(&guarded).get(&format!("/sign-in?next={next}")).await;
         assert!(form.text().contains("name=\"next\" value=\"/\""), "{next}");
     }
+    // A link on somebody else's page: browsers keep the cookie back, and are sent on from here.
+    let head = format!(
+        "GET /sign-in?next=/runs/1 HTTP/1.1\r\nhost: {HOST}\r\nsec-fetch-site: cross-site\r\n"
+    );
+    let on = guarded.site.raw(&head, b"").await.text();
+    assert!(on.contains("content=\"0; url=/runs/1\"") && !on.contains("<form"), "{on}");
     // Programs get the problem.
     guarded.get("/runs/1", "").await.is_problem(401, "unauthenticated");
     guarded.get("/metrics", "").await.is_problem(401, "unauthenticated");

@@ -4,7 +4,7 @@ use federation::channel::State;
 use maud::{Markup, html};
 
 use super::page::Visit;
-use super::words::{ago, count, percent, state};
+use super::words::{ago, nodes, percent, state};
 use crate::access::Scope;
 use crate::store::{Channel, Model, Promotion};
 
@@ -83,8 +83,8 @@ fn buttons(visit: &Visit, model: &Model, channel: &Channel) -> Markup {
 pub(super) fn evidence(promotion: &Promotion) -> Markup {
     html! {
         @match promotion.evidence {
-            Some(told) => { (percent(told.correct, told.samples)) span.muted { " of " (count(told.nodes)) " nodes" } }
-            None => span.muted { "–" }
+            Some(told) if told.nodes > 0 => { (percent(told.correct, told.samples)) span.muted { " of " (nodes(told.nodes)) } }
+            _ => span.muted { "–" }
         }
     }
 }

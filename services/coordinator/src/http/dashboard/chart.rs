@@ -47,6 +47,13 @@ pub(super) fn shares(
                     @for part in [0, 1, 2, 3, 4] {
                         line.grid x1="0" x2=(WIDTH) y1=(part * HEIGHT / 4) y2=(part * HEIGHT / 4) {}
                     }
+                    @for line in lines.iter().filter(|line| line.class == "main") {
+                        @if let [first, .., last] = line.points.as_slice() {
+                            polygon.area points=(joined([(x(first.0), HEIGHT)].into_iter()
+                                .chain(line.points.iter().map(|one| (x(one.0), y(one.1))))
+                                .chain([(x(last.0), HEIGHT)]))) {}
+                        }
+                    }
                     @for line in lines {
                         @match line.points.as_slice() {
                             [] => {}

@@ -36,6 +36,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
 
 use self::page::error_page;
 use super::problem::{Code, Problem};
@@ -47,6 +49,9 @@ const FORM_BYTES_MAX: usize = 16 << 10;
 
 /// What a page may load, and who may show it: this origin alone, and nobody.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// The type of a page.
+const HTML: &str = "text/html; charset=utf-8";
 
 /// The pages.
 pub(super) fn pages() -> Router<Arc<Core>> {
@@ -84,6 +89,10 @@ pub(super) fn pages() -> Router<Arc<Core>> {
 /// Puts on every page what browsers are to keep to.
 async fn guarded(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    if failed && !is_page(response.headers()) {
+        response = told(response).await;
+    }
     let headers = response.headers_mut();
     keep_to(headers);
     // What a page shows is for who is signed in now.
@@ -101,6 +110,30 @@ fn keep_to(headers: &mut HeaderMap) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
+/// The page in place of a problem, or of what the framework says of a query or a form that it cannot read.
+async fn told(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    // What refuses is short, and in memory already.
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let by_code = Code::ALL.iter().find(|code| problem["code"] == code.facts().text);
+    let code = by_code.copied().unwrap_or(match parts.status.as_u16() {
+        413 => Code::BodyTooLarge,
+        415 => Code::UnsupportedMediaType,
+        422 => Code::InvalidValue,
+        _ => Code::InvalidQuery,
+    });
+    let page = error_page(code, problem["detail"].as_str().unwrap_or(&text)).into_string();
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, page.into())
 }
 
 /// Refuses a request: people get a page, or the way to sign in; programs the problem.
@@ -135,13 +168,14 @@ impl<E: Into<Problem>> From<E> for Oops {
 
 impl IntoResponse for Oops {
     fn into_response(self) -> Response {
-        let page = error_page(&self.0);
+        let (code, detail) = self.0.told();
+        let page = error_page(code, detail).into_string();
         let mut response = self.0.into_response();
         let headers = response.headers_mut();
         keep_to(headers);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
         headers.remove(header::CONTENT_LENGTH);
-        *response.body_mut() = page.into_string().into();
+        *response.body_mut() = page.into();
         response
     }
 }

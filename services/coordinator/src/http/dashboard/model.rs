@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::super::models::{no_model, parse_name};
 use super::super::problem::Problem;
 use super::page::{Place, Visit};
-use super::words::{ago, at, bytes, count, digest, percent};
+use super::words::{ago, at, bytes, count, digest, nodes, percent};
 use super::{Oops, channels, lineage};
 use crate::store::{Channel, Model, Version};
 
@@ -74,22 +74,20 @@ fn table(model: &Model, versions: &[Version], channels: &[Channel], now_ms: u64)
         div.scroll tabindex="0" role="region" aria-label="Versions" {
             table {
                 thead { tr {
-                    th.num scope="col" { "Version" } th scope="col" { "Digest" } th scope="col" { "From" }
+                    th.num scope="col" { "Version" } th scope="col" { "Digest" } th scope="col" { "Channels" } th scope="col" { "From" }
                     th scope="col" { "Held out" } th.num scope="col" { "Updates" } th.num scope="col" { "Up" } th scope="col" { "Made" } th scope="col" { "Get" }
                 } }
                 tbody {
                     @for version in versions {
                         tr id=(format!("v{}", version.number.0)) {
-                            th.num scope="row" {
-                                (version.number.0)
-                                @for channel in channels.iter().filter(|channel| channel.good.version == version.number) {
-                                    " " span.tag { (channel.name) }
-                                }
-                            }
+                            th.num scope="row" { (version.number.0) }
                             td { (digest(&version.digest.to_string())) }
+                            td { @for channel in channels.iter().filter(|channel| channel.good.version == version.number) {
+                                span.tag { (channel.name) } " "
+                            } }
                             td { (origin(version)) }
                             td { @match version.accuracy {
-                                Some(told) => { (percent(told.correct, told.samples)) span.muted { " of " (count(told.nodes)) " nodes" } }
+                                Some(told) => { (percent(told.correct, told.samples)) span.muted { " of " (nodes(told.nodes)) } }
                                 None => span.muted { "–" }
                             } }
                             td.num { @match version.made_by { Some((_, _, totals)) => (totals.updates), None => span.muted { "–" } } }

@@ -11,7 +11,7 @@ use super::super::problem::Problem;
 use super::Oops;
 use super::nodes::{battery, holding, labels, names, standing};
 use super::page::{Place, Visit, more};
-use super::words::{Mood, ago, at, badge, bytes, count, digest, percent, state};
+use super::words::{Mood, ago, at, badge, bytes, count, digest, operations, percent, state};
 use crate::access::Scope;
 use crate::metrics::RefusedUpdate;
 use crate::store::Contribution;
@@ -61,7 +61,7 @@ pub(super) async fn show(
             (refusals(&refused, now_ms))
         }
         section #contributions data-live aria-labelledby="h-contributions" {
-            h2 #h-contributions { "Contributions" }
+            h2 #h-contributions { "Contributions " span.muted { "the oldest first" } }
             (contributions(&page, now_ms))
             (more(&page, &path, &[], after.is_some()))
         }
@@ -77,7 +77,7 @@ fn facts(node: &NodeBody, names: &super::nodes::Names, now_ms: u64) -> Markup {
             dt { "Battery" } dd { (battery(node.status.as_ref())) }
             @if let Some(status) = &node.status {
                 dt { "Idle" } dd { (yes(status.idle)) }
-                dt { "Samples to learn from" } dd { @match status.samples { Some(samples) => (count(samples)), None => "–" } }
+                dt { "Samples to learn from" } dd { @match status.samples { Some(samples) => (operations(samples)), None => "–" } }
                 @if !status.capacity.is_empty() {
                     dt { "Chip" } dd { @for (what, size) in &status.capacity { span.tag { (what) " " (size) } " " } }
                 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use super::super::nodes::{self, NodeBody, NodesFilter, StatusBody};
-use super::super::page::PageQuery;
+use super::super::page::{LIMIT_DEFAULT, PageQuery, invalid};
 use super::super::problem::Problem;
 use super::Oops;
 use super::page::{Place, Visit, empty, more, tile};
@@ -20,10 +21,28 @@ const HELD_MAX: usize = 6;
 /// Versions by digest, as people call them.
 pub(super) type Names = BTreeMap<String, String>;
 
-pub(super) async fn list(visit: Visit, query: PageQuery<NodesFilter>) -> Result<Markup, Oops> {
+/// Which nodes. A form sends what is empty, too.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    seen_within_s: String,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn list(visit: Visit, Query(asked): Query<Asked>) -> Result<Markup, Oops> {
     let core = &visit.core;
-    let label = query.filter.label.clone().unwrap_or_default();
-    let within = query.filter.seen_within_s;
+    let Asked { label, seen_within_s: within_text, limit, cursor } = asked;
+    let (label, within_text) = (label.trim().to_owned(), within_text.trim().to_owned());
+    let number = |text: &str| {
+        text.parse::<u64>().map_err(|_| invalid("seen_within_s should be a number of seconds"))
+    };
+    let within = (!within_text.is_empty()).then(|| number(&within_text)).transpose()?;
+    let filter =
+        NodesFilter { label: (!label.is_empty()).then(|| label.clone()), seen_within_s: within };
+    let query = PageQuery::new("/fleet", limit.unwrap_or(LIMIT_DEFAULT), cursor, filter)?;
     let further = query.after::<String>()?.is_some();
     let Json(page) = nodes::list(State(core.clone()), query).await?;
     let figures = core.store.figures().await.map_err(Problem::from)?;
@@ -31,7 +50,6 @@ pub(super) async fn list(visit: Visit, query: PageQuery<NodesFilter>) -> Result<
     let refused = refused(core);
     let now_ms = visit.now_ms();
     let filtered = !label.is_empty() || within.is_some();
-    let within_text = within.map(|s| s.to_string()).unwrap_or_default();
     let fleet = core.presence.fleet();
     let present = fleet.wanted + fleet.others;
     let content = html! {
@@ -46,7 +64,7 @@ pub(super) async fn list(visit: Visit, query: PageQuery<NodesFilter>) -> Result<
         }
         section aria-labelledby="h-nodes" {
             h2 #h-nodes { "Nodes" }
-            (filter(&label, &within_text))
+            (filters(&label, &within_text))
             div #nodes data-live {
                 @if page.items.is_empty() && page.next_cursor.is_none() {
                     (nobody(filtered))
@@ -60,7 +78,7 @@ pub(super) async fn list(visit: Visit, query: PageQuery<NodesFilter>) -> Result<
     Ok(visit.page_every(Place::Fleet, "Fleet", Some(5_000), &content))
 }
 
-fn filter(label: &str, within: &str) -> Markup {
+fn filters(label: &str, within: &str) -> Markup {
     let choices = [
         ("", "at any time"),
         ("60", "in the last minute"),

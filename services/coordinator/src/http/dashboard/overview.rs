@@ -49,8 +49,7 @@ pub(super) async fn show(visit: Visit) -> Result<Markup, Oops> {
         section #channels data-live aria-labelledby="h-channels" {
             h2 #h-channels { "Channels" }
             @if standing.is_empty() {
-                p.muted { "No model has a channel. Nodes follow one to get the versions that are made: "
-                    code { "muster model channel create MODEL stable" } }
+                p.muted { "No model has a channel yet. Nodes follow one to hold the versions that are made." }
             } @else { (rollouts(&standing)) }
         }
         section #events data-live aria-labelledby="h-events" {
@@ -202,6 +201,8 @@ pub(super) fn link(kind: &str, subject: &str) -> Markup {
             let number = parts.next().unwrap_or_default();
             (format!("/models/{first}#v{number}"), format!("{first}, version {number}"))
         }
+        "token" => ("/settings/tokens".to_owned(), format!("API token {first}")),
+        "enrolment_token" => ("/settings/tokens".to_owned(), format!("enrolment token {first}")),
         _ => return html! { (subject) },
     };
     html! { a href=(place) { (name) } }

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::super::caller::Caller;
 use super::super::page::Page;
-use super::super::problem::Problem;
+use super::super::problem::Code;
 use super::act::hidden;
 use super::{Oops, assets, newest_event};
 use crate::access::Scope;
@@ -221,9 +221,8 @@ pub(super) fn bare(Bare { title, refresh }: &Bare<'_>, content: &Markup) -> Mark
     }
 }
 
-/// A problem.
-pub(super) fn error_page(problem: &Problem) -> Markup {
-    let (code, detail) = problem.told();
+/// A problem, told on a page.
+pub(super) fn error_page(code: Code, detail: &str) -> Markup {
     let facts = code.facts();
     bare(
         &Bare { title: facts.title, refresh: None },

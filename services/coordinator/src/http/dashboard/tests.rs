@@ -1,6 +1,6 @@
 //! Pages of a large world stay small, and what comes from outside stays text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
@@ -127,6 +127,25 @@ async fn what_comes_from_outside_stays_text() {
 }
 
 #[tokio::test]
+async fn whatever_is_wrong_with_a_question_is_told_on_a_page() {
+    let world = World::new().await;
+    for path in [
+        "/fleet?limit=0",
+        "/fleet?seen_within_s=soon",
+        "/fleet?cursor=x",
+        "/runs?more=1",
+        "/runs/1?before=x",
+        "/audit?before=-1",
+    ] {
+        let (status, text) = page(&world, path).await;
+        assert!(status.is_client_error(), "{path}: {status}");
+        assert!(text.contains("To the overview"), "{path}: {text}");
+    }
+    // As the form sends it.
+    assert_eq!(page(&world, "/fleet?label=&seen_within_s=").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn empty_pages_say_what_to_do_next() {
     let world = World::new().await;
     for (path, hint) in [
@@ -137,5 +156,46 @@ async fn empty_pages_say_what_to_do_next() {
     ] {
         let (_, text) = page(&world, path).await;
         assert!(text.contains(hint), "{path}");
+    }
+}
+
+/// Names of events in the code that writes them.
+fn kinds() -> BTreeSet<String> {
+    let store = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut found = BTreeSet::new();
+    for file in std::fs::read_dir(store).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        for word in text.split('"').skip(1).step_by(2) {
+            let of_event = word.split_once('.').is_some_and(|(first, rest)| {
+                let subjects = [
+                    "channel",
+                    "enrolment_token",
+                    "model",
+                    "node",
+                    "round",
+                    "run",
+                    "token",
+                    "version",
+                ];
+                let plain = rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                subjects.contains(&first) && plain && !rest.is_empty()
+            });
+            if of_event {
+                found.insert(word.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_script_follows_every_kind_of_event() {
+    let script = include_str!("assets/script.js");
+    let kinds = kinds();
+    assert!(kinds.contains("round.opened") && kinds.contains("channel.tripped"), "{kinds:?}");
+    // Names of columns look alike.
+    let ends = ["ed", "created", "published", "enrolled", "set_up"];
+    for kind in kinds.iter().filter(|kind| ends.iter().any(|end| kind.ends_with(end))) {
+        assert!(script.contains(&format!("\"{kind}\"")), "the script does not listen for {kind}");
     }
 }

@@ -15,6 +15,11 @@ pub(super) fn count(number: impl Into<u64>) -> String {
     text
 }
 
+/// How many nodes.
+pub(super) fn nodes(number: u64) -> String {
+    format!("{} node{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A share in percent with one digit; a dash of nothing.
 pub(super) fn percent(part: u64, whole: u64) -> String {
     match part.saturating_mul(1_000).checked_div(whole) {
