@@ -25,6 +25,9 @@ fn endless() -> Value {
     })
 }
 
+/// The key, as WebDriver names it.
+const ESCAPE: &str = "\u{e00c}";
+
 /// Points of a line of the curve.
 const POINTS: &str = "(document.querySelector('#curve polyline.side')?.getAttribute('points') ?? '').trim().split(' ').length";
 
@@ -146,6 +149,12 @@ async fn a_person_signs_in_watches_a_run_and_acts() {
     browser.click("form.filter button").await;
     browser.until("they are found", "location.search.includes('label=') && document.querySelectorAll('#nodes tbody tr').length === 2").await;
     browser.click("a[href='/fleet/ams-2']").await;
+    // The question is left by the keyboard, and what asked it has the focus again.
+    browser.click("details.ask summary").await;
+    browser.until("the question", "document.querySelector('details.ask').open").await;
+    browser.write("details.ask summary", ESCAPE).await;
+    browser.until("no question", "!document.querySelector('details.ask').open").await;
+    assert_eq!(browser.script("return document.activeElement.tagName").await, "SUMMARY");
     browser.click("details.ask summary").await;
     browser.click("form[action='/fleet/ams-2/revoke'] button").await;
     browser

@@ -331,6 +331,18 @@ async fn a_channel_is_moved_from_its_page() {
     assert_eq!(act("pin", "").await.header("location"), "/models/m?done=pinned");
     assert_eq!(act("promote", "&version=2").await.status, 409);
     assert_eq!(act("unpin", "").await.header("location"), "/models/m?done=unpinned");
+    // With approval a promotion waits for the button.
+    let careful = json!({"steps": [100], "approval": true});
+    let head = "PUT /v1/models/m/channels/stable HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    assert_eq!(site.raw(head, careful.to_string().as_bytes()).await.status, 200);
+    assert_eq!(act("promote", "&version=2").await.status, 303);
+    let page = site.get("/models/m").await.text();
+    assert!(page.contains("Approve version 2") && page.contains("waiting"), "{page}");
+    let number =
+        page.split("name=\"promotion\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(act("approve", "&promotion=99").await.status, 409);
+    let approved = act("approve", &format!("&promotion={number}")).await;
+    assert_eq!(approved.header("location"), "/models/m?done=approved");
     let log = site.get("/v1/audit?action=channel").await.json();
     let actions: Vec<_> = log["items"]
         .as_array()

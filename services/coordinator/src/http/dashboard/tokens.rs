@@ -106,7 +106,7 @@ async fn page(visit: &Visit, made: Option<&Reply>) -> Result<Markup, Oops> {
         }
         section aria-labelledby="h-api" {
             h2 #h-api { "API tokens" }
-            p.muted { "What people and tools show. This page is signed in by one." }
+            p.muted { "What people and tools show." @if visit.caller.session.is_some() { " You are signed in by one." } }
             (api_tokens(visit, &api, now_ms))
             (new_token(visit))
         }
