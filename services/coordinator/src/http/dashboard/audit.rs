@@ -99,17 +99,17 @@ fn table(entries: &[Entry]) -> Markup {
         div.scroll tabindex="0" role="region" aria-label="Entries" {
             table {
                 thead { tr {
-                    th.num scope="col" { "Entry" } th scope="col" { "When" } th scope="col" { "Who" } th scope="col" { "What" }
-                    th scope="col" { "To what" } th scope="col" { "Detail" } th scope="col" { "Hash" }
+                    th.num scope="col" { "Entry" } th scope="col" { "What" } th scope="col" { "To what" } th scope="col" { "Who" }
+                    th scope="col" { "When" } th scope="col" { "Detail" } th scope="col" { "Hash" }
                 } }
                 tbody {
                     @for entry in entries {
                         tr {
                             th.num scope="row" { (entry.seq) }
-                            td { (at(entry.at.0)) }
-                            td { code { (entry.actor) } }
                             td { code { (entry.action) } }
                             td { (link(&entry.action, &entry.subject)) }
+                            td { code { (entry.actor) } }
+                            td { (at(entry.at.0)) }
                             td { @match &entry.detail { Some(detail) => code.detail { (detail) }, None => span.muted { "dropped" } } }
                             td { (digest(&entry.hash.to_string())) }
                         }

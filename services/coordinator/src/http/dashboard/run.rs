@@ -58,26 +58,28 @@ pub(super) async fn show(
         section #figures data-live aria-label="Figures" { (figures(&run, &rounds, &sums, refused_all, is_reckon)) }
         section #open data-live aria-label="The open round" { (open(&run)) }
         section #curve data-live aria-labelledby="h-curve" { (rounds.curve()) }
-        section #timeline data-live aria-labelledby="h-timeline" {
-            h2 #h-timeline { "Rounds by updates" }
-            @if rounds.all.is_empty() {
-                p.muted { "No round was opened yet: it waits for " (run.plan.cohort.goal) " nodes that fit its plan." }
-            } @else {
-                (rounds.strip(&run))
-                p.legend {
-                    span.key.published { "published" } span.key.abandoned { "abandoned" } span.key.open { "open" }
+        div.columns {
+            section #timeline data-live aria-labelledby="h-timeline" {
+                h2 #h-timeline { "Rounds by updates" }
+                @if rounds.all.is_empty() {
+                    p.muted { "No round was opened yet: it waits for " (run.plan.cohort.goal) " nodes that fit its plan." }
+                } @else {
+                    (rounds.strip(&run))
+                    p.legend {
+                        span.key.published { "published" } span.key.abandoned { "abandoned" } span.key.open { "open" }
+                    }
                 }
             }
-        }
-        section #refused data-live aria-labelledby="h-refused" {
-            h2 #h-refused { "Refused updates" }
-            @if refused.is_empty() {
-                p.muted { "None since the coordinator's start." }
-            } @else {
-                ul.plain.reasons {
-                    @for (code, number) in &refused { li { (badge(Mood::Warn, code.as_str())) " " strong { (count(*number)) } } }
+            section #refused data-live aria-labelledby="h-refused" {
+                h2 #h-refused { "Refused updates" }
+                @if refused.is_empty() {
+                    p.muted { "None since the coordinator's start." }
+                } @else {
+                    ul.plain.reasons {
+                        @for (code, number) in &refused { li { (badge(Mood::Warn, code.as_str())) " " strong { (count(*number)) } } }
+                    }
+                    p.muted { "Since the coordinator's start. The log has each with its node." }
                 }
-                p.muted { "Since the coordinator's start. The log has each with its node." }
             }
         }
         @if !rounds.all.is_empty() {
