@@ -8,6 +8,7 @@
 
 mod first;
 mod node;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use clap::ValueEnum;
@@ -29,6 +30,7 @@ use crate::store::{ApiToken, Store, StoreError};
 pub(crate) use self::first::{FirstToken, first_token};
 pub use self::first::{NewAdminToken, create_token};
 pub(crate) use self::node::{Credential, Denied, Visit};
+pub(crate) use self::session::SESSION_S;
 pub use federation::TokenName;
 
 /// How old the written time of a token's last use may get before it is written again.
@@ -64,6 +66,8 @@ pub(crate) struct Access {
     /// Held while the tokens are read again: an older reading must not replace a newer one.
     reading: tokio::sync::Mutex<()>,
     guesses: Mutex<BTreeMap<IpAddr, Used>>,
+    wrong: AtomicU64,
+    sessions: session::Sessions,
 }
 
 /// A token that is not revoked.
@@ -146,12 +150,15 @@ impl Seat {
 impl Access {
     /// As yet without tokens.
     pub(crate) fn new(auth: Auth, entropy: Arc<dyn Entropy>) -> Self {
+        let sessions = session::Sessions::new(&*entropy);
         Self {
             auth,
             entropy,
+            sessions,
             tokens: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             guesses: Mutex::default(),
+            wrong: AtomicU64::new(0),
         }
     }
 
@@ -192,10 +199,14 @@ impl Access {
     /// Lets in whoever shows a token that holds.
     pub(crate) fn let_in(&self, text: &str, clock: &dyn Clock) -> Result<Pass, Stranger> {
         let (id, secret) = Secret::read::<u64>(Kind::Token, text).ok_or(Stranger::Formless)?;
-        let hash = secret.digest();
+        self.take(id, &secret.digest(), clock)
+    }
+
+    /// Lets in whoever showed this token.
+    fn take(&self, id: u64, hash: &Digest, clock: &dyn Clock) -> Result<Pass, Stranger> {
         let now = clock.wall();
         let mut tokens = self.lock();
-        let held = tokens.get_mut(&id).filter(|held| same(&held.seat.hash, &hash));
+        let held = tokens.get_mut(&id).filter(|held| same(&held.seat.hash, hash));
         let held = held.ok_or(Stranger::Unknown)?;
         if held.expires_ms.is_some_and(|expires_ms| expires_ms <= now.0) {
             return Err(Stranger::Expired);
@@ -211,6 +222,7 @@ impl Access {
 
     /// Somebody at `peer` showed a secret that does not hold. Tells them when to try again if they do so too often.
     pub(crate) fn guessed(&self, peer: Option<IpAddr>, clock: &dyn Clock) -> Result<(), u64> {
+        self.wrong.fetch_add(1, Ordering::Relaxed);
         let now_ms = clock.monotonic_ms();
         let mut guesses = self.guesses.lock().expect("no code panics while it holds the guesses");
         let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), network);
@@ -228,6 +240,11 @@ impl Access {
             tracing::warn!(%peer, "somebody shows a secret that does not hold");
         }
         GUESS_RATE.take(used, now_ms)
+    }
+
+    /// Secrets that were shown since the start and do not hold.
+    pub(crate) fn wrong(&self) -> u64 {
+        self.wrong.load(Ordering::Relaxed)
     }
 
     /// When a token was last used, if since the start.

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::commit::Uncounted;
 use crate::core::Core;
+use crate::metrics::RefusedUpdate;
 use crate::store::StoreError;
 
 /// The judgement of an announcement that is not refused.
@@ -29,7 +30,7 @@ impl Core {
         candidate: &Candidate,
     ) -> Result<Answer<Announced>, StoreError> {
         if let Err(refusal) = self.hear(&candidate.node).await? {
-            return Ok(Err(refused(candidate, refusal)));
+            return Ok(Err(self.refused(candidate, refusal)));
         }
         let view = match self.view_in_memory(candidate) {
             Some(view) => Some(view),
@@ -37,8 +38,11 @@ impl Core {
         };
         Ok(match judge(view.as_ref(), candidate) {
             Verdict::Proceed => Ok(Announced::Proceed),
-            Verdict::Again(receipt) => Ok(Announced::Again(receipt)),
-            Verdict::Refuse(refusal) => Err(refused(candidate, refusal)),
+            Verdict::Again(receipt) => {
+                self.metrics.update("again");
+                Ok(Announced::Again(receipt))
+            }
+            Verdict::Refuse(refusal) => Err(self.refused(candidate, refusal)),
         })
     }
 
@@ -70,12 +74,14 @@ impl Core {
     ) -> Result<Answer<Receipt>, Uncounted> {
         let lanes = match check_payload(&candidate, &payload) {
             Ok(lanes) => lanes,
-            Err(refusal) => return Ok(Err(refused(&candidate, refusal))),
+            Err(refusal) => return Ok(Err(self.refused(&candidate, refusal))),
         };
         drop(payload);
-        let answer = self.groups.count(candidate.clone(), lanes, room).await?;
+        let counted = self.groups.count(candidate.clone(), lanes, room).await;
+        let answer = counted.inspect_err(|uncounted| self.metrics.update(uncounted.as_str()))?;
         Ok(match answer {
             Ok(receipt) => {
+                self.metrics.counted(candidate.payload_bytes);
                 tracing::debug!(
                     run.id = candidate.round.run.0,
                     round = candidate.round.number,
@@ -85,19 +91,26 @@ impl Core {
                 );
                 Ok(receipt)
             }
-            Err(refusal) => Err(refused(&candidate, refusal)),
+            Err(refusal) => Err(self.refused(&candidate, refusal)),
         })
     }
-}
 
-fn refused(candidate: &Candidate, refusal: Refusal) -> Refusal {
-    tracing::info!(
-        run.id = candidate.round.run.0,
-        round = candidate.round.number,
-        attempt = candidate.round.attempt,
-        node.id = %candidate.node,
-        code = %refusal.code,
-        "refused an update: {refusal}"
-    );
-    refusal
+    fn refused(&self, candidate: &Candidate, refusal: Refusal) -> Refusal {
+        tracing::info!(
+            run.id = candidate.round.run.0,
+            round = candidate.round.number,
+            attempt = candidate.round.attempt,
+            node.id = %candidate.node,
+            code = %refusal.code,
+            "refused an update: {refusal}"
+        );
+        self.metrics.update(refusal.code.as_str());
+        self.metrics.refused.note(RefusedUpdate {
+            node: candidate.node.clone(),
+            round: candidate.round,
+            code: refusal.code,
+            at: self.clock.wall(),
+        });
+        refusal
+    }
 }

@@ -52,6 +52,17 @@ pub(crate) enum Uncounted {
     Failed(Arc<StoreError>),
 }
 
+impl Uncounted {
+    /// The outcome in one word, for metrics.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Closed => "closed",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// The way into a group.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -69,6 +80,16 @@ pub(crate) fn queue(limits: &GroupLimits) -> (Queue, mpsc::Receiver<Waiting>) {
 }
 
 impl Queue {
+    /// Updates that wait for a group.
+    pub(crate) fn waiting(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
+    /// Most updates that can.
+    pub(crate) fn capacity(&self) -> usize {
+        self.sender.max_capacity()
+    }
+
     /// Has an update counted. Once it is queued it will be, whether anybody waits for the answer or not.
     pub(crate) async fn count(
         &self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use federation::pace::Pace;
 use federation::{Answer, Clock, Entropy, Evaluation, NodeId, Refusal, RefusalCode, limits};
+use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,7 @@ use crate::access::{Access, Auth};
 use crate::care::retention::Policy;
 use crate::channels::Desk;
 use crate::commit::{GroupLimits, Queue, Waiting, queue};
+use crate::metrics::Metrics;
 use crate::orders::Board;
 use crate::posted::Posted;
 use crate::presence::{Heard, Presence};
@@ -56,8 +58,12 @@ pub(crate) struct Core {
     pub(crate) traces: Traces,
     /// Whether there is no room to write.
     pub(crate) full: AtomicBool,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
     /// The bounds to keep to, which a reload may move: read at each use.
     limits: RwLock<Limits>,
+    /// The configuration with where each value comes from, for people; where it is known.
+    settings: RwLock<Option<Value>>,
 }
 
 /// What a core keeps to.
@@ -101,6 +107,7 @@ impl Core {
         limits: &Limits,
     ) -> (Self, mpsc::Receiver<Waiting>) {
         let (groups, updates) = queue(&limits.groups);
+        let metrics = Metrics::new(store.timings());
         let core = Self {
             store,
             clock,
@@ -117,7 +124,9 @@ impl Core {
             traces: Traces::default(),
             access: Access::new(limits.auth, entropy),
             full: AtomicBool::new(false),
+            metrics,
             limits: RwLock::new(*limits),
+            settings: RwLock::new(None),
         };
         (core, updates)
     }
@@ -131,6 +140,21 @@ impl Core {
     pub(crate) fn set_limits(&self, limits: Limits) {
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
         self.wake.notify_one();
+    }
+
+    /// The configuration, as [`Core::show_settings`] was told it last.
+    pub(crate) fn settings(&self) -> Option<Value> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the configuration to show.
+    pub(crate) fn show_settings(&self, settings: Value) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+    }
+
+    /// Streams of events that are open.
+    pub(crate) fn open_streams(&self) -> usize {
+        STREAMS_MAX.saturating_sub(self.streams.available_permits())
     }
 
     /// Whether requests are welcome.
@@ -168,6 +192,13 @@ impl Core {
 
     /// Notes how well a node finds a version.
     pub(crate) async fn record(&self, evaluation: Evaluation) -> Result<Answer<()>, StoreError> {
+        let answer = self.take_evaluation(evaluation).await?;
+        let outcome = answer.as_ref().map_or_else(|refusal| refusal.code.as_str(), |()| "recorded");
+        self.metrics.evaluation(outcome);
+        Ok(answer)
+    }
+
+    async fn take_evaluation(&self, evaluation: Evaluation) -> Result<Answer<()>, StoreError> {
         if let Err(refusal) = self.hear(&evaluation.node).await? {
             return Ok(Err(refusal));
         }

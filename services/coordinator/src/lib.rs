@@ -12,6 +12,8 @@
 //! 6. `rounds` ticks: opens rounds, and turns a finished round's sum into the next version, in one transaction.
 //! 7. `channels` ticks with it: watches what nodes report of a version on its way to them, and turns a bad one back.
 //!
+//! `metrics` is what all of them count; `http/dashboard` shows it, and the rest, to people.
+//!
 //! The rules and the arithmetic are `federation`'s; the wire format is `proto`'s. What this crate does not do: it never
 //! learns and never imports `reckon`; a model is a layout of bounded integers here. It reads no clock but
 //! [`SystemClock`] and no environment but [`Args`]. Only `muster`, `simulator` and tests import it.
@@ -30,6 +32,7 @@ pub mod files;
 mod grpc;
 mod http;
 mod members;
+mod metrics;
 mod orders;
 mod plan;
 mod posted;

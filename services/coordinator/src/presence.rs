@@ -234,6 +234,26 @@ impl Presence {
         self.lock().nodes.get(node).and_then(|present| present.profile.holding)
     }
 
+    /// Whether a node was heard of when it was due.
+    pub(crate) fn is_present(&self, node: &str, clock: &dyn Clock) -> bool {
+        let Ok(node) = node.parse::<NodeId>() else { return false };
+        let now_ms = clock.monotonic_ms();
+        self.lock().nodes.get(&node).is_some_and(|present| present.is_present(now_ms))
+    }
+
+    /// How many of the known nodes hold which version, as they say.
+    pub(crate) fn holdings(&self) -> BTreeMap<Digest, u64> {
+        let known = self.lock();
+        let mut holdings = BTreeMap::new();
+        for profile in &known.profiles {
+            let Some(version) = profile.holding else { continue };
+            // All holders but the pool are nodes.
+            let nodes = u64::try_from(Arc::strong_count(profile) - 1).unwrap_or(u64::MAX);
+            *holdings.entry(version).or_default() += nodes;
+        }
+        holdings
+    }
+
     /// What a known node should hold.
     pub(crate) fn hold(&self, node: &NodeId, offers: &Offers) -> Option<Hold> {
         if offers.is_empty() {

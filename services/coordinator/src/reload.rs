@@ -31,11 +31,12 @@ impl Reloader {
     #[must_use]
     pub fn new(args: Args, loaded: Loaded, running: &Running, log: LogFilter) -> Self {
         // A file that was there must be there again: without it, all it says would fall back to the default.
-        let args = match loaded.file {
-            Some(file) => args.with_file(file),
+        let args = match &loaded.file {
+            Some(file) => args.with_file(file.clone()),
             None => args,
         };
         let (tuning, certificates) = (running.tuning(), running.certificates());
+        tuning.show(&loaded);
         Self { args, config: loaded.config, tuning, log, certificates }
     }
 
@@ -56,13 +57,15 @@ impl Reloader {
         let changes = self.args.load().and_then(|new| {
             let changes = adopt(&mut config, &new.config);
             // What changes at once must also be right beside what stays.
-            config.check().map(|()| changes)
+            config.check().map(|()| (changes, new))
         });
         match changes {
-            Ok(changes) => {
+            Ok((changes, mut new)) => {
                 // The log first: what is said next is logged as it should be.
                 self.log.apply(&config);
                 self.tuning.apply(&config);
+                new.config.clone_from(&config);
+                self.tuning.show(&new);
                 self.config = config;
                 for Change { key, old, new, effect } in &changes {
                     match effect {

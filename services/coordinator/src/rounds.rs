@@ -217,7 +217,9 @@ impl Rounds {
         }
         let (store, now) = (&self.core.store, self.core.clock.wall());
         let traces = self.core.traces.settling(run.round);
-        let settled = store.settle_round(live.key, served_ms, now, next_version).await?;
+        let settled = store.settle_round(live.key, served_ms, now, next_version).await;
+        let metrics = &self.core.metrics;
+        let settled = settled.inspect_err(|error| metrics.round_failed(error))?;
         let (id, number, attempt) = (run.round.run.0, run.round.number, run.round.attempt);
         let outcome = match settled {
             Settled::Waits => {
@@ -226,6 +228,7 @@ impl Rounds {
             }
             Settled::Published { version, digest, updates, run } => {
                 traces.published(version.0, digest);
+                metrics.round("published", served_ms);
                 tracing::info!(
                     run.id = id,
                     run.state = %run,
@@ -240,6 +243,7 @@ impl Rounds {
             }
             Settled::Abandoned { updates, run } => {
                 traces.abandoned();
+                metrics.round("abandoned", served_ms);
                 tracing::warn!(
                     run.id = id,
                     run.state = %run,

@@ -25,7 +25,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::access::{FirstToken, first_token};
 use crate::commit::{self, Waiting};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::core::{Core, Readiness};
 use crate::entropy::SystemEntropy;
 use crate::start::{self, StartError};
@@ -272,6 +272,11 @@ impl Running {
 }
 
 impl Tuning {
+    /// Shows this configuration to people.
+    pub(crate) fn show(&self, loaded: &Loaded) {
+        self.0.show_settings(loaded.to_json());
+    }
+
     /// Keeps to this configuration from now on, as far as a coordinator that runs can.
     pub(crate) fn apply(&self, config: &Config) {
         self.0.set_limits(config.limits());

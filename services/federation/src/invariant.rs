@@ -26,6 +26,9 @@ pub const WEIGHTS_IN_RANGE: Invariant = Invariant {
     says: "every weight of a published version lies in its tensor's range",
 };
 
+/// Every one.
+pub const ALL: [Invariant; 3] = [COUNTED_ONCE, VERSIONS_IN_STEP, WEIGHTS_IN_RANGE];
+
 /// An invariant that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} does not hold: {}", .0.id, .0.says)]

@@ -6,6 +6,7 @@
 //! cargo run --release -p bench -- aggregate [--json] [--runs 5]
 //! cargo run --release -p bench -- memory [--json] [--tls]
 //! cargo run --release -p bench -- task --task navigation [--json] [--split iid] [--seeds 1..3]
+//! cargo run --release -p bench -- pages [--json]
 //! ```
 //!
 //! `--isa` (or `RECKON_ISA`) forces an instruction set; one that the processor lacks is reported as
@@ -21,6 +22,7 @@ mod ingest;
 mod memory;
 mod navigation;
 mod networks;
+mod pages;
 mod roof;
 mod simulate;
 mod task;
@@ -41,6 +43,7 @@ const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|
        bench aggregate [--json] [--runs N]
        bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR] [--tls]
        bench memory [--json] [--tls]
+       bench pages [--json]
        bench simulate [--json] [--only rate|parked|usual|learning]";
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Some("aggregate") => options(arguments).map(|options| aggregate(&options)),
         Some("ingest") => ingest_options(arguments).map(|options| ingest(&options)),
         Some("memory") => memory(arguments),
+        Some("pages") => pages(arguments),
         Some("task") => task::Options::parse(arguments)
             .map_err(|why| format!("{why}\n{}", task::USAGE))
             .map(|options| finished(task::run(&options, |line| println!("{line}")))),
@@ -100,6 +104,17 @@ fn simulate(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, Str
         }
     }
     Ok(finished(simulate::run(json, only.as_deref(), |line| println!("{line}"))))
+}
+
+fn pages(arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
+    let mut json = false;
+    for argument in arguments {
+        match argument.as_str() {
+            "--json" => json = true,
+            _ => return Err(format!("unknown argument `{argument}`")),
+        }
+    }
+    Ok(finished(pages::run(json, |line| println!("{line}"))))
 }
 
 fn finished(result: Result<(), String>) -> ExitCode {

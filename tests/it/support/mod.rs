@@ -1,5 +1,6 @@
 //! What the end-to-end tests share.
 
+pub(crate) mod browser;
 pub(crate) mod compose;
 pub(crate) mod fixture;
 pub(crate) mod plain;

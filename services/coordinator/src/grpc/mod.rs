@@ -3,6 +3,7 @@
 //! Handlers decode (`proto::convert`), call the core, encode. A refusal is an answer; an error is a malformed request,
 //! overload, or our own failure, and carries a stable code.
 
+mod counted;
 mod fleet;
 mod status;
 
@@ -19,10 +20,12 @@ use tonic::body::Body;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::layer::layer_fn;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
+use self::counted::Counted;
 use self::fleet::Fleet;
 use self::status::CallError;
 use crate::core::Core;
@@ -67,6 +70,7 @@ pub(crate) async fn serve<IO>(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the committed descriptors are well-formed");
+    let counted = Arc::clone(&core);
     let fleet =
         FleetServiceServer::new(Fleet::new(core)).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let served = Server::builder()
@@ -79,6 +83,7 @@ pub(crate) async fn serve<IO>(
         .http2_max_local_error_reset_streams(Some(ERRORS_MAX))
         .timeout(CALL_TIME_MAX)
         .trace_fn(span)
+        .layer(layer_fn(move |inner| Counted::new(inner, Arc::clone(&counted))))
         .layer(CatchPanicLayer::custom(panicked))
         .add_service(fleet)
         .add_service(health)

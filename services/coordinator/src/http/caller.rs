@@ -1,4 +1,4 @@
-//! Who makes a request, and whether they may.
+//! Who makes a request, and whether they may: by the token it shows, or by a session of the dashboard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -8,14 +8,16 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use federation::{Clock, Digest};
 use hyper::body::{Frame, SizeHint};
 
+use super::dashboard;
 use super::problem::{Code, Problem};
 use super::scope::needed;
-use crate::access::{Pass, Seat, Stranger};
+use crate::access::{Access, Pass, Scope, Seat, Stranger};
 use crate::core::Core;
 
 /// Who makes a request, as [`identify`] found out.
@@ -23,7 +25,14 @@ use crate::core::Core;
 pub(super) struct Caller {
     /// The name under which the audit log tells of deeds, and under which idempotency keys are kept.
     pub(super) actor: String,
+    /// What they may do; `None` of somebody who was not asked.
+    pub(super) scope: Option<Scope>,
+    /// The session by which they came in, if they signed in.
+    pub(super) session: Option<Digest>,
 }
+
+/// The cookie of a session.
+pub(super) const SESSION: &str = "muster_session";
 
 /// Finds out who makes a request, and refuses it if they may not.
 pub(super) async fn identify(
@@ -33,34 +42,58 @@ pub(super) async fn identify(
 ) -> Response {
     let scope = needed(request.method(), request.uri().path());
     let (Some(scope), true) = (scope, core.access.is_on()) else {
-        request.extensions_mut().insert(Caller { actor: "rest".to_owned() });
+        // Where nobody is asked for a token, everybody may do everything.
+        let scope = (!core.access.is_on()).then_some(Scope::Admin);
+        request.extensions_mut().insert(Caller { actor: "rest".to_owned(), scope, session: None });
         return next.run(request).await;
     };
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map(|ConnectInfo(peer)| peer.ip());
-    let Pass { id, scope: has, seat } = match let_in(&core, request.headers(), peer) {
+    let (Pass { id, scope: has, seat }, session) = match let_in(&core, &request, peer) {
         Ok(pass) => pass,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return dashboard::refuse(problem, &request),
     };
     if has < scope {
         let detail = format!("this needs a token with the scope {scope}; yours has {has}");
-        return Problem::new(Code::ScopeMissing, detail).into_response();
+        return dashboard::refuse(Problem::new(Code::ScopeMissing, detail), &request);
     }
-    request.extensions_mut().insert(Caller { actor: format!("token:{id}") });
+    let caller = Caller { actor: format!("token:{id}"), scope: Some(has), session };
+    request.extensions_mut().insert(caller);
     let response = next.run(request).await;
     response.map(|body| Body::new(Seated { body, seat }))
 }
 
-fn let_in(core: &Core, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Pass, Problem> {
-    let Some(token) = bearer(headers) else {
+fn let_in(
+    core: &Core,
+    request: &Request,
+    peer: Option<IpAddr>,
+) -> Result<(Pass, Option<Digest>), Problem> {
+    if let (None, Some(cookie)) = (bearer(request.headers()), session(request)) {
+        let back = core.access.come_back(cookie, &*core.clock);
+        return match back {
+            Ok((pass, session)) => Ok((pass, Some(session))),
+            Err(Stranger::TooOften(ms)) => Err(too_often(ms)),
+            Err(Stranger::Formless | Stranger::Unknown | Stranger::Expired) => {
+                Err(Problem::new(Code::Unauthenticated, "the session is over: sign in again"))
+            }
+        };
+    }
+    show_token(core, bearer(request.headers()), peer, Access::let_in).map(|pass| (pass, None))
+}
+
+/// Has `enter` look at a token that somebody shows.
+pub(super) fn show_token<T>(
+    core: &Core,
+    token: Option<&str>,
+    peer: Option<IpAddr>,
+    enter: impl FnOnce(&Access, &str, &dyn Clock) -> Result<T, Stranger>,
+) -> Result<T, Problem> {
+    let Some(token) = token else {
         let detail = "this needs an API token: Authorization: Bearer mst_...";
         return Err(Problem::new(Code::Unauthenticated, detail));
     };
-    core.access.let_in(token, &*core.clock).map_err(|stranger| match stranger {
-        Stranger::TooOften(ms) => {
-            let detail = "too many requests of this token, or too many at once";
-            Problem::new(Code::RateLimited, detail).retry_after_ms(ms)
-        }
+    enter(&core.access, token, &*core.clock).map_err(|stranger| match stranger {
+        Stranger::TooOften(ms) => too_often(ms),
         Stranger::Formless => {
             let detail = "this is no API token: they look like mst_7_...";
             Problem::new(Code::Unauthenticated, detail)
@@ -77,6 +110,24 @@ fn let_in(core: &Core, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Pass
             }
         },
     })
+}
+
+fn too_often(ms: u64) -> Problem {
+    let detail = "too many requests of this token, or too many at once";
+    Problem::new(Code::RateLimited, detail).retry_after_ms(ms)
+}
+
+/// The session's cookie, where it counts. The API is changed by those who show a token alone: a browser sends a cookie
+/// by itself, and the forms of the dashboard bring more than that.
+fn session(request: &Request) -> Option<&str> {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let counts = looks || !request.uri().path().starts_with("/v1");
+    let cookies = request.headers().get_all(header::COOKIE).iter();
+    let cookies = cookies.filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
+    let ours = |pair: &str| matches!(pair.trim().split_once('='), Some((SESSION, _)));
+    let found = pairs.find(|pair| ours(pair)).filter(|_| counts)?;
+    found.split_once('=').map(|(_, value)| value.trim())
 }
 
 /// The text after `Bearer`; `None` without exactly one.

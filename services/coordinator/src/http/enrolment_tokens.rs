@@ -29,17 +29,17 @@ const EXPIRES_IN_MS: u64 = 24 * 3_600_000;
 pub(super) struct NewEnrolmentTokenBody {
     /// What people call it: a name, which need not be unique.
     #[schema(examples("line-3"), pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
-    name: String,
+    pub(super) name: String,
     /// What its nodes carry, whatever they say; none where it does not say.
     #[schema(examples(json!({"site": "ams"})))]
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     /// How many nodes it may let in; one where it does not say.
     #[schema(minimum = 1, maximum = 1_000_000)]
-    uses_max: Option<u32>,
+    pub(super) uses_max: Option<u32>,
     /// How long it holds; a day where it does not say.
     #[schema(minimum = 1, maximum = 316_224_000_000_u64)]
-    expires_in_ms: Option<u64>,
+    pub(super) expires_in_ms: Option<u64>,
 }
 
 /// An enrolment token.

@@ -15,11 +15,13 @@ mod code;
 mod conditional;
 mod connections;
 mod contributions;
+mod dashboard;
 mod enrolment_tokens;
 mod evaluations;
 mod events;
 mod guard;
 mod health;
+mod metrics;
 mod models;
 mod moves;
 mod nodes;
@@ -41,8 +43,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{Method, Uri};
 use axum::middleware;
+use axum::response::Response;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -70,6 +74,7 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
     OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(openapi::document))
         .routes(routes!(models::list, models::create))
         .routes(routes!(models::show))
@@ -114,6 +119,7 @@ fn routes() -> OpenApiRouter<Arc<Core>> {
 pub(crate) fn router(core: Arc<Core>) -> Router {
     let (router, _) = routes().merge(openapi::pages()).split_for_parts();
     router
+        .merge(dashboard::pages())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(conditional::tagged))
@@ -123,12 +129,14 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .layer(middleware::from_fn(guard::time_limit))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), guard::loopback_only))
         .layer(CatchPanicLayer::custom(guard::panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&core), metrics::measured))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), request_id::named))
         .with_state(core)
 }
 
-async fn no_route(uri: Uri) -> Problem {
-    Problem::new(Code::NotFound, format!("nothing is at {}", uri.path()))
+async fn no_route(request: Request) -> Response {
+    let problem = Problem::new(Code::NotFound, format!("nothing is at {}", request.uri().path()));
+    dashboard::refuse(problem, &request)
 }
 
 async fn no_method(method: Method, uri: Uri) -> Problem {

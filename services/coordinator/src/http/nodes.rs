@@ -23,32 +23,32 @@ use crate::store::{Node, Reply, UnknownNode};
 pub(super) struct NodeBody {
     /// Its name.
     #[schema(examples("ams-0042"))]
-    id: String,
+    pub(super) id: String,
     /// The Ed25519 key it enrolled with, in hexadecimal.
     #[schema(pattern = "^[0-9a-f]{64}$")]
-    public_key: String,
+    pub(super) public_key: String,
     /// Its labels.
     #[schema(examples(json!({"site": "ams", "task": "navigation"})))]
-    labels: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
     /// The learners it runs.
     #[schema(examples(json!(["reckon/1"])))]
-    learners: Vec<String>,
+    pub(super) learners: Vec<String>,
     /// When it enrolled.
-    enrolled_at_ms: u64,
+    pub(super) enrolled_at_ms: u64,
     /// When it was last heard of.
-    seen_at_ms: u64,
+    pub(super) seen_at_ms: u64,
     /// When it was revoked: nothing is answered to it any more, and no round draws it. Null unless it was.
     #[schema(required)]
-    revoked_at_ms: Option<u64>,
+    pub(super) revoked_at_ms: Option<u64>,
     /// In how many rounds it was drawn.
-    turns: u32,
+    pub(super) turns: u32,
     /// How it said it was when it last asked for work; null before it was heard of since the
     /// coordinator's start.
     #[schema(required)]
-    status: Option<StatusBody>,
+    pub(super) status: Option<StatusBody>,
     /// Digest of the version it said it holds; null before it said so since the coordinator's start.
     #[schema(required, pattern = "^[0-9a-f]{64}$")]
-    holding: Option<String>,
+    pub(super) holding: Option<String>,
 }
 
 /// How a node is, as it says; null for what it does not say.
@@ -57,19 +57,19 @@ pub(super) struct NodeBody {
 pub(super) struct StatusBody {
     /// Whether it runs on mains power.
     #[schema(required)]
-    charging: Option<bool>,
+    pub(super) charging: Option<bool>,
     /// Whether it has nothing else to do.
     #[schema(required)]
-    idle: Option<bool>,
+    pub(super) idle: Option<bool>,
     /// What is left in its battery.
     #[schema(required, minimum = 0, maximum = 100)]
-    battery_percent: Option<u8>,
+    pub(super) battery_percent: Option<u8>,
     /// Samples it could learn from.
     #[schema(required)]
-    samples: Option<u64>,
+    pub(super) samples: Option<u64>,
     /// Sizes of its chip.
     #[schema(examples(json!({"recurrent": 100})))]
-    capacity: BTreeMap<String, u64>,
+    pub(super) capacity: BTreeMap<String, u64>,
 }
 
 /// A node's place.
@@ -88,10 +88,10 @@ pub(super) struct NodePath {
 pub(super) struct NodesFilter {
     /// Only those whose labels are like this: `site=ams`, `class in (a,b)`, `!old`; commas mean "and".
     #[param(example = "site=ams")]
-    label: Option<String>,
+    pub(super) label: Option<String>,
     /// Only those that were heard of in the last so many seconds.
     #[param(minimum = 0, maximum = 315_360_000, example = 3600)]
-    seen_within_s: Option<u64>,
+    pub(super) seen_within_s: Option<u64>,
 }
 
 /// Nodes that are read at once where a filter is to find some among them.

@@ -52,6 +52,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Somebody who asks otherwise than by a POST of JSON.
+    pub(super) fn new(by: By, claim: Option<Claim>) -> Self {
+        Self { by, claim }
+    }
+
     /// Something to do for this request, and the answer to it.
     pub(super) fn deed<T>(self, answer: impl FnOnce(&T) -> Reply + Send + 'static) -> Deed<T> {
         let Self { by, claim } = self;
@@ -96,7 +101,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Core>> for Posted<T> {
 
     async fn from_request(request: Request, core: &Arc<Core>) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let Caller { actor } = Caller::from_request_parts(&mut parts, core).await?;
+        let Caller { actor, .. } = Caller::from_request_parts(&mut parts, core).await?;
         let key = key(&parts.headers)?;
         let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
         let request = Request::from_parts(parts, body);
@@ -128,7 +133,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if fits && keys.next().is_none() { Ok(Some(key.to_owned())) } else { Err(wrong()) }
 }
 
-fn in_use() -> Problem {
+pub(super) fn in_use() -> Problem {
     let detail =
         "a request with this Idempotency-Key is being carried out; ask again for its answer";
     Problem::new(Code::IdempotencyKeyInUse, detail)

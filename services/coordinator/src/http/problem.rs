@@ -89,6 +89,11 @@ impl Problem {
         self
     }
 
+    /// What kind of problem it is, and in one sentence what went wrong.
+    pub(super) fn told(&self) -> (Code, &str) {
+        (self.code, &self.detail)
+    }
+
     /// The same problem, which another try after so many milliseconds may not meet.
     pub(crate) fn retry_after_ms(mut self, ms: u64) -> Self {
         self.retry_after_s = Some(ms.div_ceil(1_000));

@@ -240,7 +240,8 @@ pub(super) async fn cancel(
     direct(&core, &id, Directive::Cancel, request).await
 }
 
-async fn direct(
+/// Directs a run as the request wants it.
+pub(super) async fn direct(
     core: &Core,
     id: &str,
     directive: Directive,

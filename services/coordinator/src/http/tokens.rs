@@ -28,13 +28,13 @@ use crate::store::{ApiToken, By, Deed, NewToken, Reply, UnknownToken};
 pub(super) struct NewTokenBody {
     /// What people call it: a name, which need not be unique.
     #[schema(examples("ci"), pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
-    name: String,
+    pub(super) name: String,
     /// What it is good for.
     #[schema(schema_with = scopes)]
-    scope: String,
+    pub(super) scope: String,
     /// How long it holds; until it is revoked where it does not say.
     #[schema(minimum = 1, maximum = 316_224_000_000_u64)]
-    expires_in_ms: Option<u64>,
+    pub(super) expires_in_ms: Option<u64>,
 }
 
 /// A token.

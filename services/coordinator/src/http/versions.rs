@@ -40,10 +40,10 @@ pub(super) struct NewVersionBody {
 pub(super) struct CompareQuery {
     /// The first: a number, `latest`, or the name of a channel.
     #[param(example = "1")]
-    from: String,
+    pub(super) from: String,
     /// The second.
     #[param(example = "latest")]
-    to: String,
+    pub(super) to: String,
 }
 
 /// How to group reports.
@@ -61,61 +61,61 @@ pub(super) struct SummaryQuery {
 #[schema(as = Comparison)]
 pub(super) struct ComparisonBody {
     /// The first.
-    from: ComparedBody,
+    pub(super) from: ComparedBody,
     /// The second.
-    to: ComparedBody,
+    pub(super) to: ComparedBody,
     /// The second less the first, weight by weight.
-    difference: HistogramBody,
+    pub(super) difference: HistogramBody,
     /// How many weights there are.
-    weights: u64,
+    pub(super) weights: u64,
     /// How many of them differ.
-    changed: u64,
+    pub(super) changed: u64,
     /// The largest difference.
-    max_difference: u16,
+    pub(super) max_difference: u16,
     /// The tensors, as they stand in the layout.
-    tensors: Vec<TensorBody>,
+    pub(super) tensors: Vec<TensorBody>,
 }
 
 /// One of two versions that are compared.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ComparedVersion)]
-struct ComparedBody {
+pub(super) struct ComparedBody {
     /// Its number.
-    version: u32,
+    pub(super) version: u32,
     /// Its digest.
     #[schema(pattern = "^[0-9a-f]{64}$")]
-    digest: String,
+    pub(super) digest: String,
     /// Its weights.
-    weights: HistogramBody,
+    pub(super) weights: HistogramBody,
     /// What nodes reported about it; null before the first report.
     #[schema(required)]
-    evaluation: Option<EvaluationBody>,
+    pub(super) evaluation: Option<EvaluationBody>,
 }
 
 /// How many values lie in each of ranges of equal width.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Histogram)]
-struct HistogramBody {
+pub(super) struct HistogramBody {
     /// Where the first range begins.
-    from: i16,
+    pub(super) from: i16,
     /// The width of a range.
-    step: u16,
+    pub(super) step: u16,
     /// The values in each.
-    counts: Vec<u64>,
+    pub(super) counts: Vec<u64>,
 }
 
 /// What differs in one tensor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ComparedTensor)]
-struct TensorBody {
+pub(super) struct TensorBody {
     /// The tensor.
-    name: String,
+    pub(super) name: String,
     /// Its weights.
-    weights: u64,
+    pub(super) weights: u64,
     /// How many of them differ.
-    changed: u64,
+    pub(super) changed: u64,
     /// The largest difference.
-    max_difference: u16,
+    pub(super) max_difference: u16,
 }
 
 /// What nodes report about a version, together.

@@ -75,6 +75,26 @@ impl Fault {
 }
 
 impl StoreError {
+    /// What must always hold and would not have, if that is why.
+    pub(crate) fn violation(&self) -> Option<Violation> {
+        match self {
+            Self::Failed { fault: Fault::Violation(violation), .. } => Some(*violation),
+            Self::Failed { .. } | Self::Full { .. } | Self::Busy { .. } | Self::Closed { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Why, in one word, for metrics.
+    pub(super) fn why(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "full",
+            Self::Busy { .. } => "busy",
+            Self::Closed { .. } => "closed",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
     /// The error of transaction `tx` with `fault`.
     pub(super) fn of(tx: &'static str, fault: Fault) -> Self {
         match fault {

@@ -14,6 +14,7 @@ mod enrolment;
 mod error;
 mod evaluations;
 mod events;
+mod figures;
 mod groups;
 mod imports;
 mod ledger;
@@ -50,6 +51,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::worker::{NoAnswer, Worker};
+use crate::metrics::Timings;
 
 pub(crate) use self::audit::{
     MODEL_CREATED, ROUND_OPENED, VERSION_IMPORTED, VERSION_PUBLISHED, of_cohort, subject,
@@ -65,6 +67,7 @@ pub(crate) use self::enrolment::{EnrolmentToken, Entry, NewEnrolmentToken};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::{Accuracy, NodeEvaluation};
 pub(crate) use self::events::{Event, Kept};
+pub(crate) use self::figures::Figures;
 pub(crate) use self::groups::{Counting, Offer, Tally};
 pub(crate) use self::imports::{Imported, NotImported};
 pub(crate) use self::ledger::{Ledger, Opened, StoredRun, stored_plan};
@@ -107,6 +110,7 @@ pub(crate) struct Store {
     directed: AtomicU64,
     /// Changes when events were committed.
     news: watch::Sender<()>,
+    timings: Timings,
 }
 
 impl Store {
@@ -135,6 +139,7 @@ impl Store {
             cramped: AtomicBool::new(false),
             directed: AtomicU64::new(0),
             news: watch::Sender::new(()),
+            timings: Timings::default(),
         })
     }
 
@@ -177,6 +182,11 @@ impl Store {
         rows.await.expect("the table is there")
     }
 
+    /// How long transactions take.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
     /// Changes whenever events were committed.
     pub(crate) fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
@@ -195,7 +205,8 @@ impl Store {
                 news.send_replace(());
             }
         };
-        let done = transact(&self.writer, name, "BEGIN IMMEDIATE", work, committed).await;
+        let done =
+            transact(&self.writer, &self.timings, name, "BEGIN IMMEDIATE", work, committed).await;
         if matches!(done, Err(StoreError::Full { .. })) {
             self.cramped.store(true, Ordering::Relaxed);
         }
@@ -225,12 +236,13 @@ impl Store {
     {
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let reader = &self.readers[turn % self.readers.len()];
-        transact(reader, name, "BEGIN", work, || ()).await
+        transact(reader, &self.timings, name, "BEGIN", work, || ()).await
     }
 }
 
 async fn transact<T, F>(
     worker: &Worker,
+    timings: &Timings,
     tx: &'static str,
     begin: &'static str,
     work: F,
@@ -249,11 +261,13 @@ where
             (result, begun.elapsed())
         })
         .await;
-    let (result, took) = answer.map_err(|no| match no {
+    let failed = |error: &StoreError| timings.failed(tx, error.why());
+    let answer = answer.map_err(|no| match no {
         NoAnswer::Busy => StoreError::Busy { tx },
         NoAnswer::Closed => StoreError::Closed { tx },
         NoAnswer::Panicked => StoreError::of(tx, Fault::Panicked),
-    })?;
+    });
+    let (result, took) = answer.inspect_err(failed)?;
     let waited = asked.elapsed().saturating_sub(took);
     tracing::trace!(
         tx,
@@ -262,5 +276,6 @@ where
         tx.ok = result.is_ok(),
         "transaction"
     );
-    result.map_err(|fault| StoreError::of(tx, fault))
+    timings.ran(tx, took, waited);
+    result.map_err(|fault| StoreError::of(tx, fault)).inspect_err(failed)
 }

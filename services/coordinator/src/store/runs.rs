@@ -191,10 +191,30 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Run>, StoreError> {
         self.read("runs", async move |tx: &mut SqliteConnection| {
-            these_runs(tx, &which, after, limit).await
+            these_runs(tx, &which, (after, u64::MAX), Order::Ascending, limit).await
         })
         .await
     }
+
+    /// Up to `limit` of these runs before number `before`, the newest first.
+    pub(crate) async fn newest_runs(
+        &self,
+        which: WhichRuns,
+        before: u64,
+        limit: u32,
+    ) -> Result<Vec<Run>, StoreError> {
+        self.read("newest_runs", async move |tx: &mut SqliteConnection| {
+            these_runs(tx, &which, (0, before), Order::Descending, limit).await
+        })
+        .await
+    }
+}
+
+/// By number.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Ascending = 1,
+    Descending = -1,
 }
 
 /// The run that moves this model.
@@ -228,13 +248,14 @@ pub(super) async fn runs_after(
     after: u64,
     limit: u32,
 ) -> Result<Vec<Run>, Fault> {
-    these_runs(tx, &WhichRuns::default(), after, limit).await
+    these_runs(tx, &WhichRuns::default(), (after, u64::MAX), Order::Ascending, limit).await
 }
 
 async fn these_runs(
     tx: &mut SqliteConnection,
     which: &WhichRuns,
-    after: u64,
+    (after, before): (u64, u64),
+    order: Order,
     limit: u32,
 ) -> Result<Vec<Run>, Fault> {
     let rows: Vec<RunRow> = sqlx::query_as(
@@ -244,12 +265,15 @@ async fn these_runs(
              created_ms, ended_ms
          FROM runs WHERE id > ?1 AND (?2 IS NULL OR model = ?2)
              AND (?3 IS NULL OR ?3 = iif(paused AND ended_ms IS NULL, 'paused', state))
-         ORDER BY id LIMIT ?4",
+             AND id < ?5
+         ORDER BY id * ?6 LIMIT ?4",
     )
     .bind(sql(after))
     .bind(which.model.as_ref().map(ModelName::as_str))
     .bind(which.state.map(RunState::as_str))
     .bind(limit)
+    .bind(sql(before))
+    .bind(order as i64)
     .fetch_all(&mut *tx)
     .await?;
     let mut runs = Vec::with_capacity(rows.len());

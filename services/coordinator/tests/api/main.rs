@@ -6,6 +6,7 @@ mod access;
 mod attacks_access;
 mod attacks_doors;
 mod channels;
+mod dashboard;
 mod events;
 mod grpc;
 mod http;

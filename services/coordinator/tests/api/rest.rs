@@ -377,7 +377,7 @@ async fn runs_are_paused_resumed_and_cancelled() {
 #[tokio::test]
 async fn the_framework_answers_in_problems_too() {
     let site = Site::start().await;
-    for path in ["/", "/v1", "/v1/models/", "/v2/models", "/v1/models/%ff"] {
+    for path in ["/nowhere", "/v1", "/v1/models/", "/v2/models", "/v1/models/%ff"] {
         site.get(path).await.is_problem(404, "not_found");
     }
     let wrong = site.raw("DELETE /v1/models HTTP/1.1\r\nhost: localhost\r\n", b"").await;
