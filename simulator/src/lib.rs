@@ -7,14 +7,14 @@
 //! What this crate does not do: it trains nothing itself and never touches the coordinator's database; it asks over
 //! REST as any tool would. Only `muster` and the tests may import it.
 
-pub mod data;
 pub mod cost;
+pub mod data;
 pub mod demo;
 pub mod report;
 mod rest;
 pub mod simulate;
-pub mod task;
 pub mod sweep;
+pub mod task;
 
 pub use bytes::Bytes;
 pub use http::Method;
