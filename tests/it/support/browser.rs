@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use simulator::{Rest, RestError};
 use tempfile::TempDir;
@@ -23,8 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) struct Browser {
     driver: Rest,
     session: String,
-    _process: Child,
+    process: Child,
     _profile: TempDir,
+}
+
+/// A test that fails does not close its browser, which would outlive its driver: the group that both are in is ended.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let pid = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
 }
 
 /// Where a program is.
@@ -65,7 +77,7 @@ impl Browser {
         let made: Value =
             driver.post("/session", &wanted).await.unwrap_or_else(|error| panic!("{error:?}"));
         let session = made["value"]["sessionId"].as_str().expect("a session").to_owned();
-        Some(Self { driver, session, _process: process, _profile: profile })
+        Some(Self { driver, session, process, _profile: profile })
     }
 
     async fn tell(&self, what: &str, body: Value) -> Value {
