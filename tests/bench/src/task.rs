@@ -165,6 +165,9 @@ impl Options {
         };
         for (name, &value) in &self.set {
             recipe.registers = set(&recipe.registers, name, value);
+            recipe.schedule.iter_mut().for_each(|step| {
+                step.registers.remove(name);
+            });
         }
         if let Some(threshold) = self.threshold {
             let low = |value: u32| 65_536 - value;
