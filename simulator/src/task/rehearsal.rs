@@ -155,7 +155,7 @@ fn train(
         samples_max: u32::MAX,
         deadline_in_ms: 0,
     };
-    Bench::new(Arc::clone(&pupil.source)).train(artifact, &order, residual, &|| false)
+    Bench::new().train(&pupil.source, artifact, &order, residual, &|| false)
 }
 
 /// How many of `samples` the version gets right, plasticity off, as it is configured.
