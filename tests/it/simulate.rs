@@ -183,7 +183,7 @@ async fn a_killed_simulation_leaves_no_process_and_can_be_resumed() {
             break;
         }
     }
-    assert_eq!(children(child.id().unwrap()).len(), 0, "virtual nodes are no processes");
+    assert_eq!(children(child.id().expect("it runs")).len(), 0, "virtual nodes are no processes");
     child.kill().await.unwrap();
     let mut again = spawn(&["--resume", path]);
     let mut lines = BufReader::new(again.stderr.take().unwrap()).lines();
