@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::sweep::Overrides;
+
 /// The flags of `muster simulate`.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Args {
     /// How many nodes there are, 1 to 100,000.
@@ -15,11 +17,11 @@ pub struct Args {
     /// How real the nodes are.
     #[arg(long, value_enum, default_value_t = Mode::Memory)]
     pub mode: Mode,
-    /// What the fleet learns.
+    /// What the fleet learns: navigation, or with --data reckon, audition, vision, tactile, gesture, shd or csv.
     #[arg(long, value_name = "TASK", default_value = "navigation")]
     pub task: String,
-    /// Where the task's recordings are.
-    #[arg(long, value_name = "DIR")]
+    /// Where the task's recordings are, or the description of one's own.
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// The world it lives in: the name of one that comes with Muster, or a TOML file.
     #[arg(long, value_name = "WORLD", default_value = "calm")]
@@ -60,6 +62,17 @@ pub struct Args {
     /// Learn nothing: every node sends a small update. Shows what the rest costs.
     #[arg(long)]
     pub no_learning: bool,
+    /// Learn without federation too, for the report: one chip with all the data, and each node alone.
+    #[arg(long)]
+    pub baselines: bool,
+    /// Changes to the task's plan.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Run this sweep over values of plan, registers and flags, each run a process, into the directory of --report; runs that
+    /// are there are not run again.
+    #[arg(long, value_name = "FILE", requires = "report", conflicts_with = "resume")]
+    #[serde(skip)]
+    pub sweep: Option<PathBuf>,
     /// Write the report into this directory: report.html to read, report.json, CSV tables, SVG plots.
     #[arg(long, value_name = "DIR")]
     #[serde(skip)]
@@ -128,6 +141,9 @@ impl Default for Args {
             ask_per_s_max: 500,
             fetch_each: false,
             no_learning: false,
+            baselines: false,
+            overrides: Overrides::default(),
+            sweep: None,
             report: None,
             resume: None,
             json: false,
@@ -179,11 +195,15 @@ impl Args {
                 flag(name, number.to_string());
             }
         }
-        for (name, on) in [("fetch-each", self.fetch_each), ("no-learning", self.no_learning)] {
+        for (name, on) in [
+            ("fetch-each", self.fetch_each),
+            ("no-learning", self.no_learning),
+            ("baselines", self.baselines),
+        ] {
             if on {
                 words += &format!(" --{name}");
             }
         }
-        words
+        words + &self.overrides.flags()
     }
 }

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use agent::AgentError;
-use agent::learner::BuildError;
+use agent::learner::{BuildError, LearnError};
 use thiserror::Error;
 
 use super::world::WorldError;
+use crate::data::DataError;
 use crate::demo::{DemoError, FleetError};
 use crate::report::ExamineError;
 use crate::rest::RestError;
+use crate::sweep::{OverrideError, SweepError};
 
 /// Why a simulation did not end well.
 #[derive(Debug, Error)]
@@ -17,14 +19,18 @@ pub enum SimulateError {
     /// The world cannot be used.
     #[error(transparent)]
     World(#[from] WorldError),
-    /// There is no such task.
-    #[error("--task `{got}` is not a task: {known}")]
-    Task {
-        /// What was given.
-        got: String,
-        /// The tasks there are.
-        known: &'static str,
-    },
+    /// There is no such task, or its recordings are missing or wrong.
+    #[error(transparent)]
+    Task(#[from] DataError),
+    /// A change to the plan leads nowhere.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
+    /// A sweep cannot go on.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// What was asked for needs something else to be asked for.
+    #[error("{0}")]
+    Usage(&'static str),
     /// The task's network does not fit its own chip.
     #[error("the task's network: {0}")]
     Network(#[from] BuildError),
@@ -85,6 +91,9 @@ pub enum SimulateError {
     /// A version cannot be looked into.
     #[error(transparent)]
     Examine(#[from] ExamineError),
+    /// Learning without federation, for comparison, failed.
+    #[error("learning without federation: {0}")]
+    Baseline(#[from] LearnError),
     /// The run failed.
     #[error("the run failed: {0}")]
     Run(String),
@@ -104,7 +113,11 @@ impl SimulateError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::World(error) => error.code(),
-            Self::Task { .. } => "task_unknown",
+            Self::Task(error) => error.code(),
+            Self::Override(error) => error.code(),
+            Self::Sweep(error) => error.code(),
+            Self::Usage(_) => "usage",
+            Self::Baseline(error) => error.code(),
             Self::Network(_) => "network_invalid",
             Self::Mode { .. } => "world_needs_virtual_time",
             Self::Nodes { .. } => "nodes_too_many",
@@ -127,7 +140,9 @@ impl SimulateError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Task { .. } | Self::Mode { .. } | Self::Nodes { .. } => 64,
+            Self::Override(_) | Self::Usage(_) | Self::Mode { .. } | Self::Nodes { .. } => 64,
+            Self::Sweep(error) => error.exit_code(),
+            Self::Task(_) => 66,
             Self::World(WorldError::Unknown { .. } | WorldError::Unreadable { .. })
             | Self::NotResumable { .. } => 66,
             Self::World(_) => 65,
@@ -140,6 +155,7 @@ impl SimulateError {
             | Self::Fleet(_)
             | Self::Evaluation(_)
             | Self::Examine(_)
+            | Self::Baseline(_)
             | Self::Run(_) => 70,
             Self::Stopped { .. } => 130,
         }

@@ -42,6 +42,7 @@ pub use self::outcome::Figures;
 use self::outcome::Outcome;
 use self::stage::Stage;
 use crate::demo::progress::Progress;
+use crate::sweep::{self, Template};
 
 /// Runs a simulation. `say` gets what belongs on standard output; progress goes to standard error. `stop` completes when the
 /// simulation shall end early: what there is by then is reported, and can be resumed where there is a report directory.
@@ -53,8 +54,38 @@ pub async fn run(
     say: impl Fn(&str),
     stop: impl Future<Output = ()>,
 ) -> Result<(), SimulateError> {
+    if let (Some(file), Some(dir)) = (&args.sweep, &args.report) {
+        return swept(file, dir, args, say, stop).await;
+    }
     let (stage, outcome) = simulate(args, stop).await?;
     tell(&stage, outcome, &say)
+}
+
+/// Runs a sweep, each of its runs a process like this one.
+async fn swept(
+    file: &Path,
+    dir: &Path,
+    args: &Args,
+    say: impl Fn(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<(), SimulateError> {
+    let others = Args { sweep: None, report: None, json: false, ..args.clone() };
+    if others != Args::default() {
+        return Err(SimulateError::Usage(
+            "--sweep takes --report and --json alone: what all runs share stands in the sweep's file",
+        ));
+    }
+    let spec = sweep::read(file)?;
+    let program = std::env::current_exe().map_err(SimulateError::System)?;
+    let template = Template { program, command: vec!["simulate".to_owned()] };
+    let progress = Progress::new(args.json);
+    let results = sweep::run(&spec, &template, dir, |line| progress.say(line), stop).await?;
+    if args.json {
+        say(&results.json());
+    } else {
+        say(&format!("open {} in a browser", dir.join("sweep.html").display()));
+    }
+    Ok(())
 }
 
 /// Runs a simulation to its end and says what it cost.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Args;
 use super::world::World;
+use crate::sweep::OverrideError;
 use crate::task::Task;
 
 /// The label by which runs find the fleet.
@@ -30,7 +31,15 @@ pub(crate) struct Planned {
 }
 
 /// Plans the run of `args` in `world`.
-pub(crate) fn plan(task: &Task, world: &World, args: &Args, names: &[NodeId]) -> Planned {
+///
+/// # Errors
+/// [`OverrideError`] when the command line changes something that a plan does not have.
+pub(crate) fn plan(
+    task: &Task,
+    world: &World,
+    args: &Args,
+    names: &[NodeId],
+) -> Result<Planned, OverrideError> {
     let recipe = &task.recipe;
     let rounds = args.rounds.unwrap_or(recipe.rounds);
     let samples = args.samples.unwrap_or(recipe.samples);
@@ -94,7 +103,12 @@ pub(crate) fn plan(task: &Task, world: &World, args: &Args, names: &[NodeId]) ->
         plan["strategy"] = json!({"server_learning_rate": recipe.server_learning_rate});
     }
     merge(&mut plan, wishes);
-    Planned { plan, rounds, goal, races: over > 1_000 || !punctual }
+    args.overrides.apply(&mut plan)?;
+    let number = |value: &Value, usual| {
+        value.as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(usual)
+    };
+    let (rounds, goal) = (number(&plan["rounds"], rounds), number(&plan["cohort"]["goal"], goal));
+    Ok(Planned { plan, rounds, goal, races: over > 1_000 || !punctual })
 }
 
 /// Puts `wishes` into `base`, table by table.
@@ -119,7 +133,7 @@ mod tests {
         let mut args = Args { nodes: 10, ..Args::default() };
         change(&mut args);
         let names: Vec<_> = (0..10).map(name_of).collect();
-        plan(&navigation(1), &World::open(world).unwrap(), &args, &names)
+        plan(&navigation(1), &World::open(world).unwrap(), &args, &names).unwrap()
     }
 
     #[test]

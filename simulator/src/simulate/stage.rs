@@ -13,9 +13,6 @@ use super::world::World;
 use super::{Args, Mode, SimulateError};
 use crate::task::{Pool, Task};
 
-/// The tasks there are, for messages.
-const TASKS: &str = "navigation";
-
 /// All that a simulation needs to know.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -70,9 +67,9 @@ impl Stage {
         }
         let names: Vec<NodeId> =
             (0..usize::try_from(args.nodes).unwrap_or(0)).map(name_of).collect();
-        let planned = plan(&task, &world, &args, &names);
+        let planned = plan(&task, &world, &args, &names)?;
         let artifact = task.recipe.artifact(args.seed)?;
-        let step_us = navigation::STEP_US;
+        let step_us = task.step_us;
         let ticks = match &task.pool {
             Pool::Generated => navigation::TICKS,
             Pool::Recorded(items) => {
@@ -131,8 +128,9 @@ impl Stage {
 }
 
 fn open(args: &Args) -> Result<Task, SimulateError> {
-    match args.task.as_str() {
-        "navigation" => Ok(crate::task::navigation(args.seed)),
-        other => Err(SimulateError::Task { got: other.to_owned(), known: TASKS }),
-    }
+    let data = match &args.data {
+        Some(data) => format!("{}:{}", args.task, data.display()),
+        None => args.task.clone(),
+    };
+    Ok(crate::task::open(&data, args.seed)?)
 }

@@ -34,7 +34,7 @@ pub(crate) enum Home {
 }
 
 /// What `simulation.json` says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Saved {
     /// The command line.

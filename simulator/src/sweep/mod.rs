@@ -21,7 +21,7 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-pub use self::overrides::Overrides;
+pub use self::overrides::{OverrideError, Overrides};
 pub use self::results::{Outcome, Results};
 pub use self::spec::{Cell, Spec, SpecError};
 use crate::report::Data;

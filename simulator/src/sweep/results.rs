@@ -148,7 +148,9 @@ impl Results {
         std::fs::write(dir.join("sweep.json"), self.json())
     }
 
-    fn json(&self) -> String {
+    /// All runs, as `sweep.json` has them.
+    #[must_use]
+    pub fn json(&self) -> String {
         let runs: Vec<Value> = self
             .runs
             .iter()

@@ -86,6 +86,8 @@ pub fn audition(dir: &Path, words: &Words) -> Result<Task, DataError> {
         channels: CHANNELS,
         classes,
         subjects: names.into_keys().collect(),
+        // 32 samples at 8 kHz.
+        step_us: 4_000,
         recipe: Recipe {
             registers: network.registers(),
             neurons: network.neurons(),

@@ -33,7 +33,7 @@ pub fn gesture(dir: &Path) -> Result<Task, DataError> {
         kappa: 127,
         rates: RATES,
     };
-    Ok(task("gesture", &network, [3_000, 1_000, 1_000], training, test.collect()))
+    Ok(task("gesture", &network, Grid::GESTURE, [3_000, 1_000, 1_000], training, test.collect()))
 }
 
 /// Spiking Heidelberg Digits in `dir`: `shd_train.h5` and `shd_test.h5`. 700 units become 140 channels, the two languages one, since
@@ -64,12 +64,13 @@ pub fn shd(dir: &Path) -> Result<Task, DataError> {
         kappa: 126,
         rates: RATES,
     };
-    Ok(task("shd", &network, [2_500, 1_000, 1_000], training, test.collect()))
+    Ok(task("shd", &network, Grid::SHD, [2_500, 1_000, 1_000], training, test.collect()))
 }
 
 fn task(
     name: &str,
     network: &Network,
+    grid: Grid,
     hundredths: [u16; 3],
     training: Vec<(Sample, String)>,
     test: Arc<[Sample]>,
@@ -89,6 +90,7 @@ fn task(
         channels: network.inputs,
         classes: network.classes,
         subjects: names.into_keys().collect(),
+        step_us: grid.tick_us.into(),
         recipe: Recipe {
             registers: network.registers(),
             neurons: network.neurons(),
@@ -192,7 +194,7 @@ mod tests {
             Network { inputs: 242, classes: 11, threshold: 9, alpha12: 9, kappa: 9, rates: RATES };
         let training =
             [(0, "b"), (1, "a"), (2, "b")].map(|(label, who)| (sample(label), who.to_owned()));
-        let task = task("x", &network, [1; 3], training.into(), Arc::from([]));
+        let task = task("x", &network, Grid::SHD, [1; 3], training.into(), Arc::from([]));
         assert_eq!(task.subjects, ["a", "b"]);
         let subjects: Vec<u32> = task.pool.items().iter().map(|item| item.subject).collect();
         assert_eq!((subjects, task.recipe.samples), (vec![1, 0, 1], 2));

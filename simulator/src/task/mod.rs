@@ -45,6 +45,8 @@ pub struct Task {
     pub channels: u16,
     /// Classes.
     pub classes: u8,
+    /// What a tick lasts, in microseconds.
+    pub step_us: u64,
     /// Names of the subjects that recorded samples are from; empty where nobody knows.
     pub subjects: Vec<String>,
     /// The network and the plan.

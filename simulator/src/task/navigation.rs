@@ -49,6 +49,7 @@ fn task(plan: &Plan, pool: Pool, test: Arc<[Sample]>) -> Task {
         channels: navigation::CHANNELS.into(),
         classes: navigation::CLASSES,
         subjects: Vec::new(),
+        step_us: navigation::STEP_US,
         recipe: Recipe {
             registers: chip::config_text(),
             neurons: chip::neurons_text(),

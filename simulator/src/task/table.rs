@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tasks::navigation;
+
 use super::network::{NEURONS, Network, halvings};
 use super::{Initial, Item, Pool, Recipe, Task};
 use crate::data::{DataError, table};
@@ -34,6 +36,8 @@ pub fn csv(path: &Path) -> Result<Task, DataError> {
         channels,
         classes,
         subjects,
+        // A description does not say what a row lasts: as long as a step of the chip's own benchmark.
+        step_us: navigation::STEP_US,
         recipe: Recipe {
             registers: network.registers(),
             neurons: network.neurons(),

@@ -47,6 +47,8 @@ pub fn tactile(dir: &Path) -> Result<Task, DataError> {
         channels: CHANNELS,
         classes: CLASSES,
         subjects: Vec::new(),
+        // Two of the recording's steps of 5 ms.
+        step_us: 10_000,
         recipe: Recipe {
             registers: network.registers(),
             neurons: network.neurons(),

@@ -51,6 +51,7 @@ pub fn vision(dir: &Path) -> Result<Task, DataError> {
         channels: CHANNELS,
         classes: CLASSES,
         subjects: names.into_keys().collect(),
+        step_us: Grid::NMNIST.tick_us.into(),
         recipe: Recipe {
             registers: network.registers(),
             neurons: network.neurons(),
