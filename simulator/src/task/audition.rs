@@ -1,6 +1,6 @@
 //! audition: spoken digits (FSDD), one file an utterance, `{digit}_{speaker}_{index}.wav`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,6 +70,9 @@ pub fn audition(dir: &Path, words: &Words) -> Result<Task, DataError> {
         sample: Arc::new(sample),
         subject: names.get(&speaker).copied().unwrap_or(0),
     };
+    // A speaker's own: 450, or 90 of one word.
+    let speakers: BTreeSet<&str> = training.iter().map(|one| one.speaker.as_str()).collect();
+    let share = training.len().div_ceil(speakers.len());
     let classes = if matches!(words, Words::One(_)) { 2 } else { CLASSES };
     let network = Network {
         inputs: CHANNELS,
@@ -98,7 +101,7 @@ pub fn audition(dir: &Path, words: &Words) -> Result<Task, DataError> {
                 hundredths: [2_500, 1_000, 1_000],
             },
             rounds: 30,
-            samples: 450,
+            samples: u32::try_from(share).unwrap_or(u32::MAX).max(1),
             epochs: 1,
             server_learning_rate: 1.5,
             schedule: halvings(RATES, &[20, 22, 24, 26, 28]),
