@@ -28,6 +28,15 @@ pub const PICOJOULES_PER_SYNAPTIC_OP: f64 = 5.3;
 /// The chip's clock at that voltage, in megahertz.
 pub const CLOCK_MHZ: f64 = 13.0;
 
+/// A clock as people write it: above 0, in megahertz.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_clock(text: &str) -> Result<f64, String> {
+    let clock: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if clock.is_finite() && clock > 0.0 { Ok(clock) } else { Err("it is not above 0".to_owned()) }
+}
+
 /// Mean energy of a node in nanojoules for `synaptic_ops` of `updates` nodes together.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "an estimate, shown with four digits")]

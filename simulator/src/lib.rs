@@ -12,6 +12,7 @@ pub mod demo;
 pub mod report;
 mod rest;
 pub mod simulate;
+pub mod sweep;
 pub mod task;
 
 pub use bytes::Bytes;

@@ -17,6 +17,7 @@ mod interchange;
 mod kill;
 mod python;
 mod reload;
+mod report;
 mod shutdown;
 mod simulate;
 mod storage;

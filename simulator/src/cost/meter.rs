@@ -62,19 +62,7 @@ impl Chip {
         seed: u64,
     ) -> Result<Self, LearnError> {
         let model = Model::read(artifact)?;
-        let work =
-            LocalWork { samples: 1, epochs: 1, evaluate_samples: 0, registers: registers.clone() };
-        let order = TrainOrder {
-            round: RoundRef { run: RunId(1), number: 1, attempt: 1 },
-            model: "metered".parse::<ModelName>().expect("it is a name"),
-            base_version: VersionNumber(1),
-            base: Digest([0; 32]),
-            weights: 0,
-            work,
-            seed,
-            samples_max: 1,
-            deadline_in_ms: 0,
-        };
+        let order = order(1, 1, registers, seed);
         Ok(Self::new(model.to_train(&order)?, model.weights))
     }
 
@@ -134,7 +122,7 @@ impl Chip {
             [shape.inputs, shape.recurrent, shape.outputs].map(u64::from);
         let fan_out = |weights: &[i8], columns: u64| -> Vec<u64> {
             let columns = usize::try_from(columns).unwrap_or(1).max(1);
-            weights.chunks(columns).map(|row| nonzero(row)).collect()
+            weights.chunks(columns).map(nonzero).collect()
         };
         let input_fan = fan_out(&self.input, recurrent);
         let hidden_fan: Vec<u64> = fan_out(&self.recurrent, recurrent)
@@ -206,6 +194,28 @@ impl Chip {
             }
         });
         trace
+    }
+}
+
+/// An order as a node gets it in a round: so many samples, with these registers and this seed.
+#[must_use]
+pub fn order(
+    number: u32,
+    samples: u32,
+    registers: &BTreeMap<String, u32>,
+    seed: u64,
+) -> TrainOrder {
+    let registers = registers.clone();
+    TrainOrder {
+        round: RoundRef { run: RunId(1), number, attempt: 1 },
+        model: "metered".parse::<ModelName>().expect("it is a name"),
+        base_version: VersionNumber(1),
+        base: Digest([0; 32]),
+        weights: 0,
+        work: LocalWork { samples, epochs: 1, evaluate_samples: 0, registers },
+        seed,
+        samples_max: samples,
+        deadline_in_ms: 0,
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use agent::data::Source;
 use agent::data_spec::DataSpec;
+use agent::learner::LearnError;
 use agent::train::{Bench, Trial};
 use bytes::Bytes;
 use coordinator::{Config, Coordinator, SystemClock};
@@ -29,8 +30,10 @@ use self::evaluate::{Evaluator, Score};
 use self::fleet::Fleet;
 use self::progress::{Progress, Stand};
 use self::task::Task;
-use crate::report::{Data, ExamineError, NodeAccuracy};
+use crate::report::{Baselines, Comparison, Data, ExamineError, NodeAccuracy};
 use crate::rest::{Rest, RestError};
+use crate::sweep::Overrides;
+use crate::sweep::overrides::OverrideError;
 
 pub use self::fleet::FleetError;
 pub use self::task::{TaskError, navigation_artifact};
@@ -56,6 +59,15 @@ pub struct Args {
     /// Stop after so many rounds instead of those of the task's plan.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
+    /// Learn without federation too, for the report: one chip with all the data, and each node alone.
+    #[arg(long)]
+    pub baselines: bool,
+    /// The clock of the chip that times in the report are for, in megahertz.
+    #[arg(long, value_name = "MHZ", default_value_t = crate::cost::CLOCK_MHZ, value_parser = crate::cost::parse_clock)]
+    pub clock_mhz: f64,
+    /// Changes to the task's plan.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Write the report into this directory: report.html to read, report.json, CSV tables, SVG plots.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
@@ -73,6 +85,9 @@ pub enum DemoError {
     /// The data cannot be used.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// The plan cannot be changed so.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
     /// A directory or file cannot be made.
     #[error("{what} {path}: {source}")]
     File {
@@ -100,6 +115,9 @@ pub enum DemoError {
         /// Why.
         why: String,
     },
+    /// The plan fits no chip.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
     /// A version cannot be looked into.
     #[error(transparent)]
     Examine(#[from] ExamineError),
@@ -117,12 +135,14 @@ impl DemoError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Task(error) => error.code(),
+            Self::Override(error) => error.code(),
             Self::File { .. } => "file_not_writable",
             Self::Coordinator(error) => error.code(),
             Self::Rest(_) => "coordinator_unreachable",
             Self::Fleet(FleetError::Start { .. }) => "node_not_started",
             Self::Fleet(FleetError::Failing { .. }) => "node_failing",
             Self::Evaluation { .. } => "version_not_evaluated",
+            Self::Learn(error) => error.code(),
             Self::Examine(error) => error.code(),
             Self::Run(_) => "run_failed",
             Self::Stopped => "stopped",
@@ -133,11 +153,16 @@ impl DemoError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Override(_) => 64,
             Self::Task(_) => 66,
             Self::File { .. } => 73,
             Self::Coordinator(error) => error.exit_code(),
             Self::Rest(_) => 69,
-            Self::Fleet(_) | Self::Evaluation { .. } | Self::Examine(_) | Self::Run(_) => 70,
+            Self::Fleet(_)
+            | Self::Evaluation { .. }
+            | Self::Examine(_)
+            | Self::Learn(_)
+            | Self::Run(_) => 70,
             Self::Stopped => 130,
         }
     }
@@ -153,7 +178,11 @@ pub async fn run(
     say: impl Fn(&str),
     stop: impl Future<Output = ()>,
 ) -> Result<(), DemoError> {
-    let task = Task::new(&args.data, args.seed, args.nodes, args.rounds)?;
+    let mut task = Task::new(&args.data, args.seed, args.nodes, args.rounds)?;
+    args.overrides.apply(&mut task.plan)?;
+    // Progress is told in rounds of the plan as it is now.
+    let rounds = task.plan["rounds"].as_u64().and_then(|rounds| u32::try_from(rounds).ok());
+    task.rounds = rounds.unwrap_or(task.rounds);
     if let Some(dir) = &args.report {
         // Before the work, not after it.
         make_dir("report directory", dir)?;
@@ -297,11 +326,14 @@ async fn finish(
     for version in &mut report.versions {
         version.accuracy = outcome.scores.get(&version.number).map(Score::accuracy);
     }
-    let evaluated = report.versions.iter().filter_map(|version| version.accuracy);
-    report.final_accuracy = evaluated.last().unwrap_or(0.0);
+    let mut evaluated = report.versions.iter().filter_map(|version| version.accuracy);
+    report.final_accuracy = evaluated.next_back().unwrap_or(0.0);
     if args.report.is_some() || args.json {
-        report.examine(&outcome.artifacts, &task.test, crate::cost::CLOCK_MHZ)?;
+        report.examine(&outcome.artifacts, &task.test, args.clock_mhz)?;
         report.node_accuracies = node_accuracies(task, &outcome.artifacts);
+    }
+    if args.baselines {
+        report.baselines = baselines(task, &outcome.artifacts, &report)?;
     }
     if let Some(dir) = &args.report {
         report.write(dir).map_err(|source| DemoError::File {
@@ -339,7 +371,18 @@ async fn finish(
 
 /// The command line that repeats the run.
 fn command(args: &Args) -> String {
-    let Args { nodes, seed, data, rounds, report: _, keep: _, json: _ } = args;
+    let Args {
+        nodes,
+        seed,
+        data,
+        rounds,
+        overrides,
+        baselines,
+        clock_mhz: _,
+        report: _,
+        keep: _,
+        json: _,
+    } = args;
     let mut command = format!("muster demo --nodes {nodes} --seed {seed}");
     if data != "navigation" {
         command += &format!(" --data {data}");
@@ -347,7 +390,32 @@ fn command(args: &Args) -> String {
     if let Some(rounds) = rounds {
         command += &format!(" --rounds {rounds}");
     }
+    command += &overrides.flags();
+    if *baselines {
+        command += " --baselines";
+    }
     command
+}
+
+/// What the nodes' data give without federation.
+fn baselines(
+    task: &Task,
+    artifacts: &BTreeMap<u64, Bytes>,
+    report: &Data,
+) -> Result<Option<Baselines>, DemoError> {
+    let first = artifacts.get(&1).and_then(|bytes| Artifact::parse(bytes).ok());
+    let Some(first) = first else { return Ok(None) };
+    let open = |node: &fleet::NodeSpec| Source::open(&node.data.parse().ok()?, 0).ok();
+    let nodes: Vec<Source> = task.nodes.iter().filter_map(open).collect();
+    let comparison = Comparison {
+        first: &first,
+        plan: &report.plan,
+        rounds: task.rounds,
+        seed: report.seed,
+        nodes: &nodes,
+        test: &task.test,
+    };
+    Ok(Some(comparison.baselines()?))
 }
 
 /// How each node would do with the final version, on samples of its own that it holds out. Nodes that hold out none are

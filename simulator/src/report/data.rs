@@ -271,9 +271,11 @@ pub struct Speed {
     pub samples: u64,
     /// Steps in them.
     pub steps: u64,
-    /// Wall time in seconds, on one core.
+    /// Wall time in seconds, on one thread.
     pub wall_s: f64,
-    /// Steps times [`Data::step_us`] over the wall time: how many times faster than real time.
+    /// Processor time of that thread in seconds: less than the wall time where others wanted its core too.
+    pub cpu_s: f64,
+    /// Steps times [`Data::step_us`] over the processor time: how many times faster than real time one core learns.
     pub times_real_time: f64,
     /// The instruction set of the kernels.
     pub isa: String,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent::learner::LearnError;
 use federation::{Artifact, ArtifactError};
 use reckon::Isa;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use serde_json::Value;
 use tasks::Sample;
 use thiserror::Error;
@@ -128,7 +129,7 @@ impl Data {
     /// Learns for a while on this thread.
     #[expect(clippy::cast_precision_loss, reason = "a measured rate")]
     fn time(&self, chip: &mut Chip, samples: &[Sample]) -> Speed {
-        let begin = Instant::now();
+        let (begin, spent) = (Instant::now(), thread_s());
         let (mut learnt, mut ticks) = (0, 0);
         let elapsed = chip.learn_while(samples, |sample| {
             learnt += 1;
@@ -137,12 +138,15 @@ impl Data {
             (elapsed >= TIMED).then_some(elapsed)
         });
         let wall_s = elapsed.as_secs_f64();
+        // Never 0, which no thread takes to learn a sample.
+        let cpu_s = (thread_s() - spent).max(1e-6);
         let real_s = ticks as f64 * self.step_us as f64 / 1e6;
         Speed {
             samples: learnt,
             steps: ticks,
             wall_s,
-            times_real_time: real_s / wall_s,
+            cpu_s,
+            times_real_time: real_s / cpu_s,
             isa: Isa::detect().name().to_owned(),
         }
     }
@@ -191,6 +195,13 @@ pub fn registers_of(plan: &Value, round: u64) -> BTreeMap<String, u32> {
         }
     }
     registers
+}
+
+/// Processor time of this thread so far, in seconds.
+#[expect(clippy::cast_precision_loss, reason = "a few seconds, in nanoseconds")]
+fn thread_s() -> f64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
+    tv_sec as f64 + tv_nsec as f64 / 1e9
 }
 
 /// This machine.

@@ -82,6 +82,16 @@ impl Table {
     }
 }
 
+/// Lines of cells as CSV.
+#[must_use]
+pub(super) fn csv_lines(lines: &[Vec<String>]) -> String {
+    let mut out = String::new();
+    for cells in lines {
+        line(&mut out, cells.iter().map(String::as_str));
+    }
+    out
+}
+
 fn line<'c>(out: &mut String, cells: impl Iterator<Item = &'c str>) {
     for (index, cell) in cells.enumerate() {
         if index > 0 {

@@ -34,10 +34,10 @@ pub(super) fn count(count: u64) -> String {
     out
 }
 
-/// A share, 0 to 1, in percent with one digit.
+/// A share, 0 to 1, in percent with one digit, on one line.
 #[must_use]
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{:.1}\u{a0}%", share * 100.0)
 }
 
 /// A quantity with the prefix that leaves one to three digits before the point, three digits in all.
@@ -51,6 +51,20 @@ fn scaled(value: f64, units: &[(f64, &str)]) -> String {
         _ => 2,
     };
     format!("{value:.digits$} {unit}")
+}
+
+/// A quantity on an axis: without a fraction of zeros.
+#[must_use]
+pub(super) fn tick(quantity: &str) -> String {
+    let Some((number, unit)) = quantity.split_once(' ') else { return quantity.to_owned() };
+    let number = match number.split_once('.') {
+        Some((whole, fraction)) => {
+            let fraction = fraction.trim_end_matches('0');
+            if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+        }
+        None => number.to_owned(),
+    };
+    if number == "0" { number } else { format!("{number} {unit}") }
 }
 
 /// A byte count, in decimal units.
@@ -121,7 +135,11 @@ mod tests {
             ["330 µs", "500 ms", "31.4 s", "15 min", "25.0 h"].map(str::to_owned)
         });
         assert_eq!([12.0, 999.0, 72_000.0].map(large), ["12.0", "999", "72.0 k"]);
-        assert_eq!(percent(0.98765), "98.8 %");
+        assert_eq!(
+            ["1.00 s", "2.50 kB", "20.0 µJ", "0 nJ"].map(tick),
+            ["1 s", "2.5 kB", "20 µJ", "0"]
+        );
+        assert_eq!(percent(0.98765), "98.8\u{a0}%");
         assert_eq!((short("0123456789abcdef"), short("ab")), ("0123456789ab", "ab"));
     }
 }

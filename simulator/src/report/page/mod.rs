@@ -15,20 +15,28 @@ use super::data::Data;
 use super::plot;
 use super::text::{escape, percent};
 
+pub(super) use parts::put_rows;
+
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// The page.
+/// The page of a report.
 #[must_use]
 pub(super) fn html(data: &Data) -> String {
+    let title = format!("{}: {}", subject(data), outcome(data));
+    document(&title, &data.made_by, &sections::all(data))
+}
+
+/// A page with this title and body, both styles and the script in it.
+#[must_use]
+pub(super) fn document(title: &str, made_by: &str, body: &str) -> String {
     let style = format!("{STYLE}{}", plot::rules());
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
         source(&style),
         source(SCRIPT)
     );
-    let title = format!("{}: {}", subject(data), outcome(data));
-    let body = sections::all(data);
+    let (title, made_by) = (escape(title), escape(made_by));
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -37,17 +45,15 @@ pub(super) fn html(data: &Data) -> String {
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta name="generator" content="{}">
-<title>{}</title>
+<meta name="generator" content="{made_by}">
+<title>{title}</title>
 <style>{style}</style>
 </head>
 <body>
 {body}<script>{SCRIPT}</script>
 </body>
 </html>
-"#,
-        escape(&data.made_by),
-        escape(&title),
+"#
     )
 }
 
@@ -59,7 +65,7 @@ fn source(text: &str) -> String {
 
 /// What learnt what.
 fn subject(data: &Data) -> String {
-    let task = if data.task.is_empty() { "A run" } else { &data.task };
+    let task = if data.task.is_empty() { "A run".to_owned() } else { capitalised(&data.task) };
     let nodes = if data.nodes == 1 {
         "1 node".to_owned()
     } else {
@@ -68,10 +74,16 @@ fn subject(data: &Data) -> String {
     format!("{task}, {nodes}")
 }
 
+/// Text with a capital at its begin.
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// What came of it.
 fn outcome(data: &Data) -> String {
     if data.versions.iter().all(|version| version.accuracy.is_none()) {
         return "no version was evaluated".to_owned();
     }
-    format!("{} of unseen samples", percent(data.final_accuracy))
+    format!("{} right on unseen samples", percent(data.final_accuracy))
 }

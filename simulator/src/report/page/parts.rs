@@ -90,6 +90,34 @@ pub(super) fn put_table(out: &mut String, table: &Table, caption: &str) {
     out.push_str("</tbody></table></div>");
 }
 
+/// Puts a table of cells that are text already.
+pub(in crate::report) fn put_rows(
+    out: &mut String,
+    heads: &[String],
+    rows: &[Vec<String>],
+    caption: &str,
+) {
+    push(
+        out,
+        &format!(
+            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption>{0}</caption><thead><tr>",
+            escape(caption)
+        ),
+    );
+    for head in heads {
+        push(out, &format!("<th scope=\"col\" class=\"n\">{}</th>", escape(head)));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for row in rows {
+        out.push_str("<tr>");
+        for cell in row {
+            push(out, &format!("<td class=\"n\">{}</td>", escape(cell)));
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></div>");
+}
+
 /// Puts a list of names and values.
 pub(super) fn facts(out: &mut String, facts: &[(&str, String)]) {
     out.push_str("<dl class=\"facts\">");

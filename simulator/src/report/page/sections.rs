@@ -129,7 +129,7 @@ fn figures(out: &mut String, data: &Data) {
     if let Some(speed) = data.speed.as_ref().filter(|speed| speed.times_real_time > 0.0) {
         figures.push((
             "faster than real time",
-            format!("{:.0} ×", speed.times_real_time),
+            format!("{} ×", times(speed.times_real_time)),
             format!("learning, on one core here ({})", speed.isa),
         ));
     }
@@ -227,8 +227,11 @@ fn chip(out: &mut String, data: &Data) {
         list.push(("time of the run on one chip", seconds(run.chip_s)));
     }
     if let Some(speed) = &data.speed {
-        let what =
-            format!("{:.0} times, over {} samples", speed.times_real_time, count(speed.samples));
+        let what = format!(
+            "{} times, over {} samples",
+            times(speed.times_real_time),
+            count(speed.samples)
+        );
         list.push(("one core here learns faster than real time", what));
     }
     facts(out, &list);
@@ -254,6 +257,12 @@ fn chip(out: &mut String, data: &Data) {
 #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
 fn per_sample(operations: u64, samples: u64) -> String {
     large(operations as f64 / samples.max(1) as f64)
+}
+
+/// How many times, without a fraction.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, shown whole")]
+fn times(times: f64) -> String {
+    count(times.max(0.0).round() as u64)
 }
 
 fn plan(out: &mut String, data: &Data) {
@@ -318,7 +327,7 @@ fn foot(out: &mut String, data: &Data) {
     push(
         out,
         &format!(
-            "<footer><p>Written by {}. Beside this page: report.json, a CSV file for each table, an SVG file for each plot.</p></footer>\n",
+            "<footer><p>Written by {}. Beside this page: report.json, a CSV file for each table, an SVG and a PNG file for each plot.</p></footer>\n",
             escape(&data.made_by)
         ),
     );

@@ -19,7 +19,7 @@ pub(super) fn bytes(data: &Data, width: Width) -> Plot {
         canvas.empty(pane, why);
         return canvas.plot("bytes", title, why.to_owned());
     }
-    let label = |value: f64| text::bytes(round(value));
+    let label = |value: f64| text::tick(&text::bytes(round(value)));
     let (x, y) = axes(&mut canvas, pane, &made, float(most), label);
     canvas.rect("p-fill0", [pane.left, 8.0, 10.0, 10.0], "");
     canvas.text("p-mark", "start", pane.left + 15.0, 17.0, "updates received");
@@ -58,7 +58,7 @@ pub(super) fn energy(data: &Data, width: Width) -> Plot {
         canvas.empty(pane, why);
         return canvas.plot("energy", title, why.to_owned());
     }
-    let (x, y) = axes(&mut canvas, pane, &made, most, text::energy);
+    let (x, y) = axes(&mut canvas, pane, &made, most, |value| text::tick(&text::energy(value)));
     canvas.text("p-mark", "start", pane.left, 17.0, "mean of a node, 5.3 pJ a synaptic operation");
     let bar = bar(pane, &made);
     let mut whole = 0.0;

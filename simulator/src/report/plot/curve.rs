@@ -1,7 +1,7 @@
 //! The learning curve: accuracy on unseen samples by version, beside what the same data give without federation.
 
 use super::axis::{Scale, ticks};
-use super::{Canvas, Plot, Width, float};
+use super::{Canvas, Plot, Width, float, len};
 use crate::report::data::Data;
 use crate::report::text::{count, percent};
 
@@ -13,7 +13,7 @@ const DOTS_MAX: usize = 80;
 pub(super) fn draw(data: &Data, width: Width) -> Plot {
     let narrow = width == Width::Narrow;
     let mut canvas = Canvas::new(width, if narrow { 260.0 } else { 360.0 });
-    let pane = canvas.pane([16.0, if narrow { 16.0 } else { 112.0 }, 44.0, 52.0]);
+    let pane = canvas.pane([16.0, if narrow { 16.0 } else { 136.0 }, 44.0, 52.0]);
     let points: Vec<(u64, f64)> = data
         .versions
         .iter()
@@ -56,13 +56,13 @@ pub(super) fn draw(data: &Data, width: Width) -> Plot {
         }
     }
     labels.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut free = f64::MIN;
+    // Where there is no room beside the lines they stand in the corner that a curve which rises leaves free.
+    let mut free = if narrow { pane.bottom - 15.0 * len(labels.len()) } else { f64::MIN };
     for (at, class, text) in labels {
-        let at = at.max(free);
+        let at = if narrow { free } else { at.max(free) };
         free = at + 15.0;
         if narrow {
-            // Above its line, within the pane.
-            canvas.text(class, "end", pane.right, (at - 6.0).max(pane.top + 10.0), &text);
+            canvas.text(class, "end", pane.right - 4.0, at + 4.0, &text);
         } else {
             canvas.text(class, "start", pane.right + 6.0, at + 4.0, &text);
         }

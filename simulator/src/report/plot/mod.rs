@@ -9,6 +9,7 @@ mod curve;
 mod nodes;
 mod rounds;
 mod sample;
+mod scatter;
 mod theme;
 mod weights;
 
@@ -17,6 +18,7 @@ use std::fmt::Write as _;
 use super::data::Data;
 use super::text::escape;
 
+pub(super) use scatter::scatter;
 pub(super) use theme::{Ground, rules};
 
 /// How wide a plot is drawn.
@@ -95,7 +97,7 @@ impl Plot {
     /// As part of a page: `class` also keeps its ids apart from those of the same plot at another width.
     #[must_use]
     pub(super) fn inline(&self, class: &str) -> String {
-        let id = format!("{}-{class}", self.name);
+        let id = format!("{}-{}", self.name, class.replace(' ', "-"));
         format!(
             r#"<svg class="plot {class}" viewBox="0 0 {} {}" role="img" aria-labelledby="{id}-t {id}-d"><title id="{id}-t">{}</title><desc id="{id}-d">{}</desc>{}</svg>"#,
             self.width,

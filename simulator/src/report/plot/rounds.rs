@@ -3,7 +3,7 @@
 use super::axis::{Scale, ticks};
 use super::{Canvas, Plot, Width, float, len};
 use crate::report::data::Data;
-use crate::report::text::{count, seconds};
+use crate::report::text::{count, seconds, tick};
 
 /// Draws it.
 #[must_use]
@@ -25,7 +25,7 @@ pub(super) fn draw(data: &Data, width: Width) -> Plot {
     let y = Scale::new([0.0, rows], [pane.top, pane.bottom]);
     let time = if data.virtual_s.is_some() { "time in the world" } else { "time" };
     canvas.x_axis(pane, x, &ticks(0.0, span, if narrow { 4 } else { 10 }, false), time, |value| {
-        if value == 0.0 { "0".to_owned() } else { seconds(value) }
+        tick(&seconds(value))
     });
     let mut legend = pane.left;
     for (class, name, states) in [

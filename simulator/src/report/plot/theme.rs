@@ -80,7 +80,7 @@ fn colour_rules(colours: Colours) -> String {
     );
     for (index, colour) in series.iter().enumerate() {
         rules += &format!(
-            ".p-line{index}{{stroke:{colour}}}.p-fill{index}{{fill:{colour}}}.p-soft{index}{{fill:{colour};fill-opacity:.22;stroke:{colour}}}.p-text{index}{{fill:{colour};font-size:12px;font-weight:600}}"
+            ".p-line{index}{{stroke:{colour}}}.p-fill{index}{{fill:{colour}}}.p-soft{index}{{fill:{colour};fill-opacity:.22;stroke:{colour};stroke-width:.75px}}.p-text{index}{{fill:{colour};font-size:12px;font-weight:600}}"
         );
     }
     rules

@@ -7,8 +7,8 @@ use super::{Canvas, Pane, Plot, Width, float, len};
 use crate::report::data::{Data, Histogram};
 use crate::report::text::count;
 
-/// Weights of a bin.
-const BIN: usize = 4;
+/// Bins from zero to the greatest weight.
+const BINS_EACH_SIDE: usize = 32;
 /// Height of a version's row, and how far its curve may reach into the row above.
 const ROW: f64 = 34.0;
 const REACH: f64 = 1.5;
@@ -81,31 +81,41 @@ fn draw_layer<'d>(
     versions: &[u64],
     of: impl Fn(u64) -> Option<&'d Histogram>,
 ) {
+    let counts = |version| of(version).map_or(&[][..], |histogram| &histogram.counts);
+    let sizes = versions.iter().flat_map(|&version| {
+        (-128_i16..).zip(counts(version)).filter(|&(_, &count)| count > 0).map(|(value, _)| {
+            // The right edge of a value's place is the next value.
+            if value < 0 { value.unsigned_abs() } else { value.unsigned_abs() + 1 }
+        })
+    });
+    let bound = usize::from(sizes.max().unwrap_or(0)).next_multiple_of(16).clamp(16, 128);
+    let wide = (bound / BINS_EACH_SIDE).max(1);
     let binned = |version| {
-        let counts = of(version).map_or(&[][..], |histogram| &histogram.counts);
-        counts.chunks(BIN).map(|bin| bin.iter().sum::<u64>()).collect::<Vec<_>>()
+        let from = counts(version).get(128 - bound..128 + bound).unwrap_or_default();
+        from.chunks(wide).map(|bin| bin.iter().sum::<u64>()).collect::<Vec<_>>()
     };
     let bins: Vec<Vec<u64>> = versions.iter().map(|&version| binned(version)).collect();
     let most = float(bins.iter().flatten().copied().max().unwrap_or(1).max(1));
-    let x = Scale::new([0.0, 256.0], [pane.left, pane.right]);
-    for mark in [0.0, 64.0, 128.0, 192.0, 256.0] {
+    let x = Scale::new([-len(bound), len(bound)], [pane.left, pane.right]);
+    let marks = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|part| part * len(bound));
+    for mark in marks {
         canvas.line("p-grid", [x.at(mark), pane.top, x.at(mark), pane.bottom]);
     }
-    let marks = [0.0, 64.0, 128.0, 192.0, 256.0];
-    canvas.x_axis(pane, x, &marks, "", |value| format!("{:.0}", value - 128.0));
+    canvas.x_axis(pane, x, &marks, "", |value| format!("{value:.0}"));
     for (index, (version, bins)) in versions.iter().zip(&bins).enumerate() {
         let base = pane.bottom - ROW * len(versions.len() - 1 - index);
         let mut d = format!("M{:.1} {base:.1}", pane.left);
         for (bin, &count) in bins.iter().enumerate() {
-            let (from, to) = (x.at(len(bin * BIN)), x.at(len((bin + 1) * BIN)));
+            let edge = |bin: usize| x.at(len(bin * wide) - len(bound));
             let y = base - float(count) / most * ROW * REACH;
-            write!(d, "L{from:.1} {y:.1}L{to:.1} {y:.1}").expect("writing to a string cannot fail");
+            write!(d, "L{:.1} {y:.1}L{:.1} {y:.1}", edge(bin), edge(bin + 1))
+                .expect("writing to a string cannot fail");
         }
         write!(d, "L{:.1} {base:.1}Z", pane.right).expect("writing to a string cannot fail");
         let class = if index + 1 == versions.len() { "p-fill0" } else { "p-soft0" };
         canvas.path(class, &d);
         canvas.text("p-tick", "end", pane.left - 8.0, base, &format!("v{version}"));
-        let zero = of(*version).and_then(|one| one.counts.get(128)).copied().unwrap_or(0);
+        let zero = counts(*version).get(128).copied().unwrap_or(0);
         let tip = format!("version {version}: {} weights are zero", count(zero));
         canvas.rect("p-hit", [pane.left, base - ROW, pane.right - pane.left, ROW], &tip);
     }
