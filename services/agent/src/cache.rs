@@ -237,7 +237,7 @@ mod tests {
             assert_eq!(first.find(digest).unwrap().unwrap().bytes_down, 0);
             let lent = second.find(digest).unwrap();
             assert_eq!(lent.is_some(), lends);
-            let had = lent.map_or_else(|| second.take_in(digest, &bytes).unwrap(), |lent| lent);
+            let had = lent.unwrap_or_else(|| second.take_in(digest, &bytes).unwrap());
             assert_eq!(had.bytes_down, bytes.len() as u64, "as its device would");
             assert!(Arc::ptr_eq(&had.artifact, &fetched.artifact));
             assert_eq!(second.find(digest).unwrap().unwrap().bytes_down, 0);

@@ -115,8 +115,8 @@ impl Outcome {
         for version in &mut data.versions {
             version.accuracy = seen.scores.get(&version.number).map(Score::accuracy);
         }
-        let evaluated = data.versions.iter().filter_map(|version| version.accuracy);
-        data.final_accuracy = evaluated.last().unwrap_or(0.0);
+        let mut evaluated = data.versions.iter().rev().filter_map(|version| version.accuracy);
+        data.final_accuracy = evaluated.next().unwrap_or(0.0);
         if virtual_s.is_some() {
             // The run's own end: the engine went on until somebody saw it.
             let closed = data.rounds.iter().filter_map(|round| round.closed_ms).max();
