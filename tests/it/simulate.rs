@@ -225,7 +225,7 @@ async fn mistakes_are_told_at_once() {
             64,
             vec!["error[nodes_too_many]", "at most 200"],
         ),
-        (vec!["--task", "chess"], 64, vec!["error[task_unknown]", "navigation"]),
+        (vec!["--task", "chess"], 64, vec!["error[data_unknown]", "navigation"]),
         (vec!["--resume", "/nowhere"], 66, vec!["error[not_resumable]"]),
     ] {
         let output = end(spawn(&args)).await;

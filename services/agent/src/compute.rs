@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::data::Source;
 use crate::learner::LearnError;
+use crate::memory;
 use crate::residual::Residual;
 use crate::train::{Bench, Evaluated, Trained, Trial};
 
@@ -121,6 +122,13 @@ impl Compute {
     #[must_use]
     pub fn held_out(&self, wanted: u32) -> u32 {
         self.source.held_out(wanted)
+    }
+
+    /// The most memory that the process ever had, in KiB, where it is a device's alone. In a simulation it says nothing of a
+    /// node, and differs from run to run.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        matches!(self.place, Place::Thread(_)).then(memory::peak_kib)?
     }
 
     /// Learns as `order` says, from the version `artifact`, for `node`.

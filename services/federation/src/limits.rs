@@ -104,6 +104,9 @@ pub const RETRY_MS_MAX: u32 = 600_000;
 pub const RECEIPTS_KEEP_MS: u64 = 30 * 24 * 3_600_000;
 /// How often one node may call: as good as every update it can learn, and a burst for a node that comes back.
 pub const NODE_RATE: Rate = Rate::new(50, 60);
+/// How much longer a node that called too often stays away than until its next call, in milliseconds: then there is room for
+/// ten, which a round takes.
+pub const NODE_REST_MS: u64 = 500;
 /// Most calls of one node at once: a question for work, a fetch, a push, and as many that a lost connection left.
 pub const NODE_OPEN_MAX: usize = 8;
 /// How often one API token may be used: a dashboard and a few scripts.

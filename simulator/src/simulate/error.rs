@@ -142,6 +142,7 @@ impl SimulateError {
         match self {
             Self::Override(_) | Self::Usage(_) | Self::Mode { .. } | Self::Nodes { .. } => 64,
             Self::Sweep(error) => error.exit_code(),
+            Self::Task(DataError::Unknown(_)) => 64,
             Self::Task(_) => 66,
             Self::World(WorldError::Unknown { .. } | WorldError::Unreadable { .. })
             | Self::NotResumable { .. } => 66,

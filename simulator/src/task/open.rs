@@ -30,7 +30,8 @@ pub fn open(data: &str, seed: u64) -> Result<Task, DataError> {
             _ => return Err(unknown(format!("`{option}` is not an option of {name}"))),
         };
     }
-    if name != "navigation" && path.is_empty() {
+    let known = ["navigation", "reckon", "audition", "vision", "tactile", "gesture", "shd", "csv"];
+    if known.contains(&name) && name != "navigation" && path.is_empty() {
         return Err(unknown("it needs a path after a colon".to_owned()));
     }
     let path = Path::new(path);

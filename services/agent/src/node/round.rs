@@ -7,7 +7,6 @@ use super::{Node, Phase, Progress, Task};
 use crate::cache::Found;
 use crate::journal::Entry;
 use crate::limits::REPORT_TRIES_MAX;
-use crate::memory;
 use crate::train::{Evaluated, Trained, Trial};
 use crate::uplink::{Refused, Retry};
 
@@ -118,7 +117,8 @@ impl Node {
             residual,
         };
         let correct = entry.metrics.correct;
-        info!(round = %entry.round, samples, correct, memory.peak_kib = memory::peak_kib(), "trained");
+        let memory = self.compute.memory();
+        info!(round = %entry.round, samples, correct, memory.peak_kib = memory, "trained");
         match self.journal.keep(entry) {
             Ok(()) => Progress::Working,
             Err(error) => self.unwritten(&error),

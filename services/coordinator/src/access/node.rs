@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ed25519_dalek::{Signature, VerifyingKey};
-use federation::limits::NODE_OPEN_MAX;
+use federation::limits::{NODE_OPEN_MAX, NODE_REST_MS};
 use federation::secret::{Kind, Secret, enrolment_statement, same};
 use federation::{Answer, Digest, Enrolment, EnrolmentProof, NodeId, Refusal, RefusalCode};
 
@@ -97,7 +97,8 @@ impl Core {
         if !self.access.is_on() {
             return Ok(());
         }
-        self.presence.take_turn(node, self.clock.monotonic_ms()).map_err(Denied::TooOften)
+        let taken = self.presence.take_turn(node, self.clock.monotonic_ms());
+        taken.map_err(|ms| Denied::TooOften(ms + NODE_REST_MS))
     }
 
     /// Makes a node known and answers with its name. `shown` is the name of the node whose credential the call shows.
