@@ -12,6 +12,7 @@ use simulator::sweep::{self, Outcome, Spec, Template};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::support::browser;
 use crate::support::process::muster;
 use crate::support::require::skip;
 
@@ -175,6 +176,7 @@ async fn the_page_shows_every_plot_in_a_browser() {
     // A page that does what its policy forbids, to see that a complaint is seen.
     let bad = dir.path().join("bad.html");
     std::fs::write(&bad, html.replacen("</body>", "<script>1</script></body>", 1)).unwrap();
+    let _turn = browser::turn().await;
     let (_, log) = open(&chromium, &bad, 1280, false, &["--dump-dom"]).await;
     assert!(!console(&log).is_empty(), "the console is not seen: {log}");
 
@@ -252,6 +254,7 @@ async fn a_sweep_runs_the_real_thing_and_goes_on_where_it_was() {
         );
     }
     if let Some(chromium) = chromium() {
+        let _turn = browser::turn().await;
         let screen = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sweep-1280-light.png");
         let shot = format!("--screenshot={}", screen.display());
         let (_, log) = open(&chromium, &dir.path().join("sweep.html"), 1280, false, &[&shot]).await;

@@ -88,6 +88,7 @@ impl Tracing {
     /// Sends what is left.
     pub async fn end(self) {
         let Some(provider) = self.0 else { return };
+        #[expect(clippy::disallowed_methods, reason = "the program ends; no simulation comes here")]
         let ended = tokio::task::spawn_blocking(move || provider.shutdown()).await;
         if let Ok(Err(error)) = ended {
             tracing::warn!(%error, "the last traces did not reach their collector");

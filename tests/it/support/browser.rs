@@ -13,6 +13,7 @@ use simulator::{Rest, RestError};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use super::process::free_of_settings;
@@ -20,12 +21,21 @@ use super::process::free_of_settings;
 /// How long a page may take to become what is waited for.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Browsers take turns: on a small machine several at once starve each other until one loses its pages.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Waits until no other test has a browser open.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().await
+}
+
 /// A browser with one window.
 pub(crate) struct Browser {
     driver: Rest,
     session: String,
     process: Child,
     _profile: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// A test that fails does not close its browser, which would outlive its driver: the group that both are in is ended.
@@ -49,6 +59,7 @@ impl Browser {
     /// Starts one; `None` where Chromium or its driver is missing.
     pub(crate) async fn start() -> Option<Self> {
         let (chromium, driver) = (program("chromium")?, program("chromedriver")?);
+        let turn = turn().await;
         let mut command = free_of_settings(Command::new(driver));
         // A group of its own: browsers that it starts end with it.
         command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
@@ -69,6 +80,7 @@ impl Browser {
         let options = json!({
             "binary": chromium,
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+                     "--disable-background-networking", "--disable-component-update", "--no-first-run",
                      "--force-color-profile=srgb", format!("--user-data-dir={}", profile.path().display())],
         });
         let wanted = json!({"capabilities": {"alwaysMatch": {
@@ -77,7 +89,7 @@ impl Browser {
         let made: Value =
             driver.post("/session", &wanted).await.unwrap_or_else(|error| panic!("{error:?}"));
         let session = made["value"]["sessionId"].as_str().expect("a session").to_owned();
-        Some(Self { driver, session, process, _profile: profile })
+        Some(Self { driver, session, process, _profile: profile, _turn: turn })
     }
 
     async fn tell(&self, what: &str, body: Value) -> Value {
