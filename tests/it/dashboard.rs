@@ -192,7 +192,7 @@ async fn a_person_signs_in_watches_a_run_and_acts() {
     browser.click(".who button").await;
     browser.until("it is left", "location.pathname === '/sign-in'").await;
     assert_eq!(run["id"], 1);
-    browser.close().await;
+    drop(browser);
     serve.stop().await;
 }
 
@@ -231,6 +231,6 @@ async fn a_page_finds_the_coordinator_again_and_goes_on() {
     browser.until("nothing is said any more", "document.querySelector('#lost').hidden").await;
     assert_eq!(browser.script("return window.untouched").await, true);
     assert_eq!(complaints(&browser).await, Vec::<String>::new());
-    browser.close().await;
+    drop(browser);
     serve.stop().await;
 }

@@ -187,7 +187,7 @@ async fn every_page_is_for_everybody() {
         Serve::start_by(command, &dir.path().join("guarded"), "127.0.0.1:0", "127.0.0.1:0").await;
     faults.extend(examine(&browser, &axe, guarded.http(), ("sign-in", "/sign-in")).await);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    browser.close().await;
+    drop(browser);
     serve.stop().await;
     guarded.stop().await;
 }

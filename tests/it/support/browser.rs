@@ -194,9 +194,4 @@ impl Browser {
             entries.filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")));
         bad.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
-
-    /// Ends it.
-    pub(crate) async fn close(self) {
-        self.chromium("Browser.close", json!({})).await;
-    }
 }
