@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::support::fixture;
 use crate::support::process::{Serve, muster};
+use crate::support::python::python;
 use crate::support::require::skip;
 
 /// Nodes of the Python fleet; each sees two of four classes.
@@ -19,14 +20,8 @@ fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// `MUSTER_PYTHON`, else python3; none if it lacks what the examples need.
-async fn python() -> Option<PathBuf> {
-    let python =
-        std::env::var_os("MUSTER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
-    let needs = "import cryptography, grpc, grpc_tools.protoc, matplotlib, numpy";
-    let usable = Command::new(&python).args(["-c", needs]).output().await;
-    usable.is_ok_and(|output| output.status.success()).then_some(python)
-}
+/// What the examples need.
+const MODULES: &str = "cryptography, grpc, grpc_tools.protoc, matplotlib, numpy";
 
 async fn run(command: &mut Command) -> String {
     let output = command.output().await.unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -82,7 +77,7 @@ impl Guarded {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_in_python_learns_what_none_of_its_nodes_sees_alone() {
     let name = "a_fleet_in_python_learns_what_none_of_its_nodes_sees_alone";
-    let Some(python) = python().await else {
+    let Some(python) = python(MODULES) else {
         return skip(name, "python", "python3 lacks what deploy/examples/python asks for");
     };
     let site = Guarded::start(python).await;
@@ -138,7 +133,7 @@ async fn a_fleet_in_python_learns_what_none_of_its_nodes_sees_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_in_python_draws_a_version() {
     let name = "a_script_in_python_draws_a_version";
-    let Some(python) = python().await else {
+    let Some(python) = python(MODULES) else {
         return skip(name, "python", "python3 lacks what deploy/examples/python asks for");
     };
     let site = Guarded::start(python).await;

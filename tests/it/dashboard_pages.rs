@@ -12,6 +12,7 @@ use tokio::process::Child;
 use crate::support::browser::Browser;
 use crate::support::fixture::{post_model, post_run, wait_for, wait_run};
 use crate::support::process::{Serve, muster};
+use crate::support::python::python;
 use crate::support::require::skip;
 
 const NAME: &str = "every_page_is_for_everybody";
@@ -53,8 +54,7 @@ const LOOK: &str = "
 
 /// The text of axe-core, out of the Python package that carries it.
 fn axe() -> Option<String> {
-    let python =
-        std::env::var_os("MUSTER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    let python = python("importlib.util")?;
     // The package itself wants a browser of its own, which is not needed to find a file of it.
     let find = "import importlib.util as i, pathlib as p\n\
         for name in ('axe_playwright_python', 'axe_core_python'):\n\

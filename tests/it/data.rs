@@ -9,6 +9,7 @@ use simulator::data::{address_events, archive, shd};
 use simulator::task::{Task, Words, audition, tactile, vision};
 
 use crate::support::process::muster;
+use crate::support::python::python;
 use crate::support::require::skip;
 
 /// The folder of a published set beside the project; says that `test` is skipped where it is not there.
@@ -135,15 +136,12 @@ fn gestures_of_the_camera_are_read() {
 
 #[test]
 fn hdf5_of_python_has_rows_of_half_floats() {
-    let python =
-        std::env::var_os("MUSTER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    let Some(python) = python("h5py, numpy") else {
+        return skip("hdf5_of_python_has_rows_of_half_floats", "python", "no python3 with h5py");
+    };
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("shd_train.h5");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/it/python/shd.py");
-    let usable = Command::new(&python).args(["-c", "import h5py, numpy"]).output();
-    if !usable.is_ok_and(|output| output.status.success()) {
-        return skip("hdf5_of_python_has_rows_of_half_floats", "python", "no python3 with h5py");
-    }
     let output = Command::new(&python).arg(script).arg(&file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let utterances = shd::read(&file).unwrap();

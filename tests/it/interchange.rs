@@ -1,6 +1,6 @@
 //! Models leave as files and come back as models: over REST, through every format, and through Python.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use federation::{Artifact, Digest};
@@ -9,6 +9,7 @@ use simulator::demo::navigation_artifact;
 
 use crate::support::fixture::{digests, post_model};
 use crate::support::process::{Serve, muster};
+use crate::support::python::python;
 use crate::support::require::skip;
 
 async fn model(args: &[&str]) -> Output {
@@ -118,18 +119,9 @@ async fn what_is_wrong_with_a_file_is_told() {
     fails(&away, 69, &["[coordinator_unreachable]", "127.0.0.1:1"]).await;
 }
 
-/// `MUSTER_PYTHON`, else python3; none if it lacks the packages.
-fn python() -> Option<PathBuf> {
-    let python =
-        std::env::var_os("MUSTER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
-    let imports = ["-c", "import h5py, nir, numpy, safetensors.numpy"];
-    let usable = std::process::Command::new(&python).args(imports).output();
-    usable.is_ok_and(|output| output.status.success()).then_some(python)
-}
-
 #[tokio::test]
 async fn python_reads_the_same_values_and_its_files_come_back() {
-    let Some(python) = python() else {
+    let Some(python) = python("h5py, nir, numpy, safetensors.numpy") else {
         let why = "no python3 with numpy, safetensors, nir and h5py";
         return skip("python_reads_the_same_values_and_its_files_come_back", "python", why);
     };

@@ -1,12 +1,13 @@
 //! A node in another language: generated from our proto by its own tools, it takes part in a round.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::fixture;
 use crate::support::process::Serve;
+use crate::support::python::python;
 use crate::support::require::skip;
 
 fn run(command: &mut Command) -> String {
@@ -16,17 +17,9 @@ fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// `MUSTER_PYTHON`, else python3; none if it lacks grpcio-tools.
-fn python() -> Option<PathBuf> {
-    let python =
-        std::env::var_os("MUSTER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
-    let usable = Command::new(&python).args(["-c", "import grpc, grpc_tools.protoc"]).output();
-    usable.is_ok_and(|output| output.status.success()).then_some(python)
-}
-
 #[tokio::test]
 async fn a_python_node_enrols_fetches_and_pushes() {
-    let Some(python) = python() else {
+    let Some(python) = python("grpc, grpc_tools.protoc") else {
         return skip(
             "a_python_node_enrols_fetches_and_pushes",
             "python",
