@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use coordinator::{Config, Coordinator, SystemClock};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::SimulateError;
@@ -74,15 +73,7 @@ async fn live(
     stop: impl Future<Output = ()>,
 ) -> Result<Ending, SimulateError> {
     let task = &stage.task;
-    let run = match &stage.resumed {
-        Some(saved) => saved.run,
-        None => {
-            rest.create_model(&task.name, &stage.artifact).await?;
-            let body = json!({"model": task.name, "plan": stage.planned.plan});
-            let run: Value = rest.post("/v1/runs", &body).await?;
-            run["id"].as_u64().unwrap_or(0)
-        }
-    };
+    let run = stage.run(rest).await?;
     stage.save(run, 0)?;
     let (rounds, goal) = (stage.planned.rounds, stage.planned.goal);
     let mut watcher = Watcher::new(rest.clone(), task, run, rounds, goal, begin);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use federation::{Artifact, NodeId};
+use serde_json::{Value, json};
 use tasks::navigation;
 
 use super::life::Life;
@@ -11,6 +12,7 @@ use super::shares::{Shares, name_of};
 use super::state::{Home, Saved};
 use super::world::World;
 use super::{Args, Mode, SimulateError};
+use crate::rest::Rest;
 use crate::task::{Pool, Task};
 
 /// All that a simulation needs to know.
@@ -91,6 +93,20 @@ impl Stage {
         let home = home.expect("it was found or made");
         let life = Arc::new(life);
         Ok(Self { args, task, world, artifact, planned, names, life, step_us, home, resumed })
+    }
+
+    /// The run to follow: that of the simulation which is resumed, else a new one over a new model.
+    ///
+    /// # Errors
+    /// When the coordinator takes neither.
+    pub(crate) async fn run(&self, rest: &Rest) -> Result<u64, SimulateError> {
+        if let Some(saved) = &self.resumed {
+            return Ok(saved.run);
+        }
+        rest.create_model(&self.task.name, &self.artifact).await?;
+        let body = json!({"model": self.task.name, "plan": self.planned.plan});
+        let run: Value = rest.post("/v1/runs", &body).await?;
+        Ok(run["id"].as_u64().unwrap_or(0))
     }
 
     /// What `simulation.json` says of run `run` at `now_us`.

@@ -10,7 +10,6 @@ use agent::learner::capacity;
 use agent::{InMemory, Learner, Node, Shelf};
 use coordinator::{Config, Coordinator, Driver, Running};
 use federation::NodeId;
-use serde_json::{Value, json};
 use tasks::random::derive;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -200,15 +199,7 @@ async fn set(
             }
         }
     }
-    let run = match &stage.resumed {
-        Some(saved) => saved.run,
-        None => {
-            rest.create_model(&task.name, &stage.artifact).await?;
-            let body = json!({"model": task.name, "plan": stage.planned.plan});
-            let run: Value = rest.post("/v1/runs", &body).await?;
-            run["id"].as_u64().unwrap_or(0)
-        }
-    };
+    let run = stage.run(&rest).await?;
     Ok(Scene { running, engine, driver, clock, counts, rest, run, begin })
 }
 
