@@ -18,7 +18,7 @@ use serde_json::json;
 use thiserror::Error;
 
 pub use self::replay::{Difference, Outcome, Replay, ReplayedRun, ReplayedVersion, replay};
-pub use self::time::{TimeError, parse_time};
+pub use self::time::{TimeError, parse_time, utc};
 pub use self::verify::{Problem, Standing, Verification, Versions, verify};
 use crate::start::{self, StartError};
 use crate::store::{Fault, Ledger, OpenError, Opened, Sql, StoreError};

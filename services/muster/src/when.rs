@@ -74,22 +74,7 @@ pub(crate) fn time(ms: u64, now_ms: u64) -> String {
 
 /// A time in UTC, to the second.
 pub(crate) fn utc(ms: u64) -> String {
-    let (days, second) = (ms / 86_400_000, ms / 1_000 % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// The date so many days after 1970-01-01. Years are counted from a March, so that a leap day is the last of its year.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, day)
+    coordinator::audit::utc(ms).replace('T', " ")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A point in time as people type it.
+//! A point in time as people type it and read it.
 
 use federation::Timestamp;
 use thiserror::Error;
@@ -52,6 +52,23 @@ pub fn parse_time(text: &str) -> Result<Timestamp, TimeError> {
         _ => return Err(TimeError),
     };
     Ok(Timestamp((minutes.ok_or(TimeError)? * 60 + second) * 1_000 + fraction_ms))
+}
+
+/// A time after RFC 3339, in UTC and whole seconds.
+#[must_use]
+pub fn utc(at_ms: u64) -> String {
+    let (days, s) = (at_ms / 86_400_000, at_ms / 1_000 % 86_400);
+    // After Howard Hinnant: days since the first of March of the year 0, in eras of 400 years.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + next;
+    let (hour, minute, second) = (s / 3_600, s / 60 % 60, s % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 fn number(digits: &str) -> Result<u64, TimeError> {

@@ -92,7 +92,7 @@ fn table(model: &Model, versions: &[Version], channels: &[Channel], now_ms: u64)
                             } }
                             td.num { @match version.made_by { Some((_, _, totals)) => (totals.updates), None => span.muted { "–" } } }
                             td.num { @match version.made_by { Some((_, _, totals)) => (bytes(totals.bytes_up)), None => span.muted { "–" } } }
-                            td { span title=(super::words::utc(version.created_ms)) { (ago(version.created_ms, now_ms)) } }
+                            td { span title=(crate::audit::utc(version.created_ms)) { (ago(version.created_ms, now_ms)) } }
                             td { a href=(format!("/v1/models/{}/versions/{}/artifact", model.name, version.number.0)) download=(format!("{}-{}.muster", model.name, version.number.0))
                                 aria-label=(format!("Get the artifact of version {}", version.number.0)) { "artifact" } }
                         }

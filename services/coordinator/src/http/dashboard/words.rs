@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use crate::audit::utc;
+
 /// A number with thin spaces between its thousands.
 pub(super) fn count(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
@@ -86,22 +88,6 @@ pub(super) fn at(at_ms: u64) -> Markup {
     let exact = utc(at_ms);
     let short = exact.get(..19).unwrap_or(&exact).replace('T', " ");
     html! { time.nowrap datetime=(exact) title=(exact) { (short) } }
-}
-
-/// A time after RFC 3339, in UTC and whole seconds.
-pub(super) fn utc(at_ms: u64) -> String {
-    let (days, s) = (at_ms / 86_400_000, at_ms / 1_000 % 86_400);
-    // After Howard Hinnant: days since the first of March of the year 0, in eras of 400 years.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year + next;
-    let (hour, minute, second) = (s / 3_600, s / 60 % 60, s % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 fn since(at_ms: u64, now_ms: u64) -> String {
