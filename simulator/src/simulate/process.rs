@@ -54,14 +54,25 @@ pub(crate) async fn run(
             return Err(error);
         }
     };
-    let done = live(stage, &rest, &mut fleet, progress, begin, stop).await;
+    let lived = live(stage, &rest, &mut fleet, progress, begin, stop).await;
+    // Before its versions are tested: a fleet that was stopped would go on making them.
     fleet.end().await;
-    let outcome = match done {
-        Ok(ending) => Outcome::gather(stage, &rest, ending, &[], &Counts::default()).await,
+    let outcome = match lived {
+        Ok(lived) => told(stage, &rest, lived, progress).await,
         Err(error) => Err(error),
     };
     running.shutdown().await;
     outcome
+}
+
+/// What was seen of a fleet until it ended, or was stopped.
+struct Lived {
+    watcher: Watcher,
+    run: u64,
+    stopped: bool,
+    failed: Option<SimulateError>,
+    run_s: f64,
+    usage: [Usage; 2],
 }
 
 async fn live(
@@ -71,7 +82,7 @@ async fn live(
     progress: &mut Progress,
     begin: Instant,
     stop: impl Future<Output = ()>,
-) -> Result<Ending, SimulateError> {
+) -> Result<Lived, SimulateError> {
     let task = &stage.task;
     let run = stage.run(rest).await?;
     stage.save(run, 0)?;
@@ -85,11 +96,23 @@ async fn live(
         ended = watcher.until_ended(progress, || Ok(fleet.revive()?)) => failed = ended.err(),
     }
     let (run_s, usage) = (began.elapsed().as_secs_f64(), [before, Usage::now()]);
+    Ok(Lived { watcher, run, stopped, failed, run_s, usage })
+}
+
+/// Tests the versions that are left, and gathers what is told.
+async fn told(
+    stage: &Stage,
+    rest: &Rest,
+    lived: Lived,
+    progress: &mut Progress,
+) -> Result<Outcome, SimulateError> {
+    let Lived { mut watcher, run, stopped, failed, run_s, usage } = lived;
     if failed.is_none() {
         watcher.until_evaluated(progress).await?;
     }
     let seen = watcher.finish();
-    Ok(Ending { seen, stopped, failed, virtual_s: None, run, enrol_s: 0.0, run_s, usage })
+    let ending = Ending { seen, stopped, failed, virtual_s: None, run, enrol_s: 0.0, run_s, usage };
+    Outcome::gather(stage, rest, ending, &[], &Counts::default()).await
 }
 
 /// What each process is started with; samples that are no stream go into a file of its own.
