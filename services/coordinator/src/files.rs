@@ -1,4 +1,10 @@
-//! Open files: each connection is one, and the system allows a process only so many.
+//! Files: how many can be open, since each connection is one and the system allows a process only so many; and how a small one is
+//! put in place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
@@ -16,6 +22,28 @@ pub fn raise_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "raise the limit of open files");
     }
+}
+
+/// Writes a file as a whole, with this mode, in place of the one that may be there. What stands there afterwards, whenever the
+/// power fails, is the one or the other.
+///
+/// # Errors
+/// When it cannot be written; the file is then as it was.
+pub fn put(file: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut out = options.write(true).create_new(true).mode(mode).open(&temporary)?;
+    out.write_all(text.as_bytes())?;
+    out.sync_all()?;
+    fs::rename(&temporary, file)?;
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// How many may be connected at once.

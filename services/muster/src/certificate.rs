@@ -3,15 +3,13 @@
 //! An authority is made for it, signs it, and is forgotten: nobody can ever make another certificate that those trust who
 //! were given `ca.pem`. What is there and good is kept, so that the command may stand before every start.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coordinator::SystemClock;
+use coordinator::{SystemClock, files};
 use federation::Clock as _;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -165,27 +163,11 @@ fn make(names: &[String], now: Duration, days: u32) -> Result<Made, rcgen::Error
     Ok(Made { cert, key: key.serialize_pem(), ca })
 }
 
-/// Writes a file as a whole, in place of the one that may be there.
+/// Writes a file, and the directory that it is to be in.
 fn write(file: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-    let put = || -> io::Result<()> {
-        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        fs::create_dir_all(parent)?;
-        let mut temporary = file.as_os_str().to_owned();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        let mut out = options.write(true).create_new(true).mode(mode).open(&temporary)?;
-        out.write_all(text.as_bytes())?;
-        out.sync_all()?;
-        fs::rename(&temporary, file)?;
-        File::open(parent)?.sync_all()
-    };
-    put().map_err(|error| {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let made = parent.map_or(Ok(()), fs::create_dir_all);
+    made.and_then(|()| files::put(file, text, mode)).map_err(|error| {
         let what = format!("cannot write {}: {error}", file.display());
         Failure::new("file_not_written", what, status::CANNOT_CREATE)
     })

@@ -1,8 +1,5 @@
 //! The first token: made where nobody can ask over REST yet.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use federation::limits::TOKEN_LIFE_MS_MAX;
@@ -10,6 +7,7 @@ use federation::secret::{Kind, Secret};
 use federation::{Clock, Entropy, TokenName};
 
 use super::{Access, Scope};
+use crate::files::put;
 use crate::start::{self, StartError};
 use crate::store::{NewToken, Sql, Store, StoreError};
 
@@ -55,7 +53,7 @@ pub(crate) async fn first_token(
     let new = NewToken { name, scope: Scope::Admin, expires_ms: None, hash: secret.digest() };
     // Written before the commit: there is never a token that nobody has.
     let to = file.clone();
-    let tell = move |id| write_private(&to, &format!("{}\n", secret.text(Kind::Token, id)));
+    let tell = move |id| put(&to, &format!("{}\n", secret.text(Kind::Token, id)), 0o600);
     store.first_token(new, now, tell).await?;
     Ok(FirstToken::In(file))
 }
@@ -83,21 +81,4 @@ pub async fn create_token(
         Ok(id) => Ok(secret.text(Kind::Token, id)),
         Err(error) => Err(start::unwritable(dir, &error)),
     }
-}
-
-/// Writes a file that its owner alone can read, in place of the one that may be there.
-fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    let mut out = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
-    out.write_all(text.as_bytes())?;
-    out.sync_all()?;
-    fs::rename(&temporary, file)?;
-    fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
