@@ -3,28 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agent::learner::{Weights, reckon_artifact};
 use federation::Artifact;
 use serde_json::{Value, json};
-use tasks::navigation::plan::{FLEET, Plan, RECORDINGS};
-use tasks::navigation::{self, Stream};
-use tasks::random::derive;
+use tasks::navigation::plan::{FLEET, RECORDINGS};
 use tasks::{Sample, aer};
 use thiserror::Error;
 
 use super::fleet::NodeSpec;
+use crate::task::Recipe;
+use crate::task::navigation::{node_seed, recipe, unseen};
 
-/// Samples that no node trains on, for the generated task.
-const TEST_SAMPLES: u64 = 300;
 /// Milliseconds a round waits for its last node before it goes on with the quorum.
 const DEADLINE_MS: u64 = 60_000;
-/// Held-out samples on which each node evaluates each version.
-const EVALUATE_SAMPLES: u32 = 1;
-
-/// What the seed of the demo is drawn for.
-const INITIAL: u64 = 1;
-const NODES: u64 = 2;
-const TEST: u64 = 3;
 
 /// Everything the demo needs to know about its task.
 #[derive(Clone, Debug)]
@@ -96,12 +86,8 @@ impl TaskError {
 /// The navigation network as it is before learning: the chip's configuration, seeded weights.
 #[must_use]
 pub fn navigation_artifact(seed: u64) -> Artifact {
-    let weights = navigation::initial_weights(derive(seed, &[INITIAL]));
-    let weights =
-        Weights { input: &weights.input, recurrent: &weights.recurrent, output: &weights.output };
-    let (registers, neurons) = (navigation::chip::config_text(), navigation::chip::neurons_text());
-    reckon_artifact(&registers, &neurons, weights)
-        .expect("the task's own configuration fits its own weights")
+    let network = recipe(&FLEET).artifact(seed);
+    network.expect("the task's own configuration fits its own weights")
 }
 
 impl Task {
@@ -115,12 +101,9 @@ impl Task {
         nodes: u32,
         rounds: Option<u32>,
     ) -> Result<Self, TaskError> {
-        let (recipe, specs, test): (_, _, Arc<[Sample]>) = if data == "navigation" {
-            let test = Stream::new(derive(seed, &[TEST]));
-            let spec =
-                |node: u32| format!("navigation:seed={}", derive(seed, &[NODES, node.into()]));
-            let test = (0..TEST_SAMPLES).map(|index| test.sample(index)).collect();
-            (FLEET, specs(nodes, spec), test)
+        let (plan, specs, test): (_, _, Arc<[Sample]>) = if data == "navigation" {
+            let spec = |node: u32| format!("navigation:seed={}", node_seed(seed, node));
+            (&FLEET, specs(nodes, spec), unseen(seed))
         } else if let Some(dir) = data.strip_prefix("reckon:") {
             let train = Path::new(dir).join("dataset_cueAcc_train.dat");
             let samples = read(&train)?.len();
@@ -129,15 +112,16 @@ impl Task {
             }
             let spec = |node: u32| format!("aer:{},part={}/{nodes}", train.display(), node - 1);
             let test = read(&Path::new(dir).join("dataset_cueAcc_test.dat"))?;
-            (RECORDINGS, specs(nodes, spec), Arc::from(test))
+            (&RECORDINGS, specs(nodes, spec), Arc::from(test))
         } else {
             return Err(TaskError::Source { got: data.to_owned() });
         };
+        let recipe = recipe(plan);
         let rounds = rounds.unwrap_or(recipe.rounds);
         Ok(Self {
             name: "navigation",
             artifact: navigation_artifact(seed),
-            plan: plan(&recipe, &specs, rounds, seed),
+            plan: planned(&recipe, &specs, rounds, seed),
             rounds,
             nodes: specs,
             test,
@@ -157,20 +141,13 @@ fn specs(nodes: u32, data: impl Fn(u32) -> String) -> Vec<NodeSpec> {
 }
 
 /// The plan: every node takes part in every round; a round goes on without a third of them rather than not at all.
-fn plan(recipe: &Plan, nodes: &[NodeSpec], rounds: u32, seed: u64) -> Value {
+fn planned(recipe: &Recipe, nodes: &[NodeSpec], rounds: u32, seed: u64) -> Value {
     let names: Vec<_> = nodes.iter().map(|node| &node.name).collect();
     let quorum = (names.len() * 2).div_ceil(3);
     let schedule: Vec<_> = recipe
         .schedule
         .iter()
-        .map(|step| {
-            let registers: serde_json::Map<_, _> = step
-                .registers
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value.into()))
-                .collect();
-            json!({"from_round": step.from_round, "registers": registers})
-        })
+        .map(|step| json!({"from_round": step.from_round, "registers": step.registers}))
         .collect();
     json!({
         "strategy": {
@@ -189,7 +166,7 @@ fn plan(recipe: &Plan, nodes: &[NodeSpec], rounds: u32, seed: u64) -> Value {
         "local": {
             "samples": recipe.samples,
             "epochs": recipe.epochs,
-            "evaluate_samples": EVALUATE_SAMPLES,
+            "evaluate_samples": recipe.evaluate,
             "schedule": schedule,
         },
         "seed": seed,

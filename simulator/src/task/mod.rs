@@ -9,7 +9,7 @@
 
 mod audition;
 mod gesture;
-mod navigation;
+pub(crate) mod navigation;
 mod network;
 mod open;
 mod recipe;
