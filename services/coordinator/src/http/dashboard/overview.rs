@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::super::problem::Problem;
 use super::page::{Place, Visit, empty, tile};
+use super::runs::{cells, heads};
 use super::words::{ago, count, state};
 use super::{Oops, channels};
 use crate::core::{Core, Readiness};
@@ -101,17 +102,12 @@ fn live_runs(runs: &[Run]) -> Markup {
         div.scroll tabindex="0" role="region" aria-label="Live runs" {
             table {
                 thead { tr {
-                    th scope="col" { "Run" } th scope="col" { "Model" } th scope="col" { "State" }
-                    th.num scope="col" { "Versions made" } th scope="col" { "Open round" }
+                    (heads())
                 } }
                 tbody {
                     @for run in runs {
                         tr {
-                            th scope="row" { a href=(format!("/runs/{}", run.id.0)) { "Run " (run.id.0) } }
-                            td { a href=(format!("/models/{}", run.model)) { (run.model) } }
-                            td { (state(run.state.as_str())) }
-                            td.num { (run.rounds_published) @if let Some(rounds) = rounds_of(run) { " of " (rounds) } }
-                            td { (open_round(run)) }
+                            (cells(run))
                         }
                     }
                 }

@@ -68,23 +68,37 @@ fn none() -> Markup {
     )
 }
 
+/// The heads of what every table of runs begins with.
+pub(super) fn heads() -> Markup {
+    html! {
+        th scope="col" { "Run" } th scope="col" { "Model" } th scope="col" { "State" }
+        th.num scope="col" { "Versions made" } th scope="col" { "Open round" }
+    }
+}
+
+/// What every table of runs says first of one.
+pub(super) fn cells(run: &Run) -> Markup {
+    html! {
+        th scope="row" { a href=(format!("/runs/{}", run.id.0)) { "Run " (run.id.0) } }
+        td { a href=(format!("/models/{}", run.model)) { (run.model) } }
+        td { (state(run.state.as_str())) }
+        td.num { (run.rounds_published) @if let Some(rounds) = rounds_of(run) { " of " (rounds) } }
+        td { (open_round(run)) }
+    }
+}
+
 fn table(page: &Page<Run>, now_ms: u64) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Runs" {
             table {
                 thead { tr {
-                    th scope="col" { "Run" } th scope="col" { "Model" } th scope="col" { "State" }
-                    th.num scope="col" { "Versions made" } th scope="col" { "Open round" }
+                    (heads())
                     th scope="col" { "Strategy" } th scope="col" { "Made" } th.num scope="col" { "Took" }
                 } }
                 tbody {
                     @for run in &page.items {
                         tr {
-                            th scope="row" { a href=(format!("/runs/{}", run.id.0)) { "Run " (run.id.0) } }
-                            td { a href=(format!("/models/{}", run.model)) { (run.model) } }
-                            td { (state(run.state.as_str())) }
-                            td.num { (run.rounds_published) @if let Some(rounds) = rounds_of(run) { " of " (rounds) } }
-                            td { (open_round(run)) }
+                            (cells(run))
                             td { code { (strategy(run)) } }
                             td { (ago(run.created_ms, now_ms)) }
                             td.num { (duration(run.ended_ms.unwrap_or(now_ms).saturating_sub(run.created_ms))) }
