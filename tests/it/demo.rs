@@ -1,8 +1,6 @@
 //! `muster demo`, as a person runs it: small fleets, few rounds, the real thing otherwise.
 
 use std::path::Path;
-use std::process::{Output, Stdio};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,50 +8,23 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use crate::support::process::{children, muster, signal, wait_gone};
+use crate::support::process::{
+    PATIENCE, children, digests, ended, report, signal, started, wait_gone,
+};
 use crate::support::require::skip;
 
-/// Longer than any of these takes; a demo that hangs fails instead.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// More rounds than any of these waits for.
 const FOREVER: &str = "10000";
 
 fn spawn(args: &[&str]) -> Child {
-    muster()
-        .arg("demo")
-        .args(args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("muster starts")
-}
-
-async fn end(child: Child) -> Output {
-    timeout(PATIENCE, child.wait_with_output())
-        .await
-        .expect("the demo ends")
-        .expect("its output can be read")
+    started(&[&["demo"], args].concat())
 }
 
 async fn demo(args: &[&str]) -> String {
-    let output = end(spawn(args)).await;
+    let output = ended(spawn(args)).await;
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn report(dir: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(dir.join("report.json")).expect("report.json"))
-        .expect("it is JSON")
-}
-
-fn digests(report: &Value) -> Vec<&str> {
-    report["versions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|version| version["digest"].as_str().unwrap())
-        .collect()
 }
 
 /// Waits for the first progress line of a published round, whichever it is by then.
@@ -158,7 +129,7 @@ async fn killed_nodes_come_back_and_the_demo_ends_well() {
         let pid = rustix::process::Pid::from_raw(node.cast_signed()).unwrap();
         rustix::process::kill_process(pid, Signal::KILL).unwrap();
     }
-    let output = end(child).await;
+    let output = ended(child).await;
     assert!(output.status.success(), "{}", output.status);
     let report = report(&path);
     assert_eq!(report["reproducible"], false, "{report:#}");
@@ -175,7 +146,7 @@ async fn ctrl_c_ends_everything() {
     let nodes = children(demo);
     assert_eq!(nodes.len(), 3);
     signal(&child, Signal::INT);
-    let output = end(child).await;
+    let output = ended(child).await;
     assert_eq!(output.status.code(), Some(130));
     wait_gone(&nodes).await;
 }
@@ -253,6 +224,6 @@ async fn the_lines_in_readme_work() {
         "lists, version and sha256sum agree on {digest}: {said}"
     );
     signal(&child, Signal::INT);
-    let output = end(child).await;
+    let output = ended(child).await;
     assert!(output.status.success(), "Ctrl-C after the end is not a failure: {}", output.status);
 }

@@ -1,8 +1,7 @@
 //! `muster simulate`, as a person runs it: the same digests in every mode, a stop that can be resumed, mistakes told.
 
 use std::path::Path;
-use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::process::Output;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,43 +9,17 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use crate::support::process::{children, muster, signal};
-
-/// Longer than any of these takes; a simulation that hangs fails instead.
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::support::process::{PATIENCE, children, digests, ended, report, signal, started};
 
 fn spawn(args: &[&str]) -> Child {
-    muster()
-        .arg("simulate")
-        .args(args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("muster starts")
-}
-
-async fn end(child: Child) -> Output {
-    timeout(PATIENCE, child.wait_with_output())
-        .await
-        .expect("the simulation ends")
-        .expect("its output can be read")
+    started(&[&["simulate"], args].concat())
 }
 
 async fn json(args: &[&str]) -> Value {
-    let output = end(spawn(&[args, &["--json"]].concat())).await;
+    let output = ended(spawn(&[args, &["--json"]].concat())).await;
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
     serde_json::from_slice(&output.stdout).expect("it is JSON")
-}
-
-fn report(dir: &Path) -> Value {
-    let bytes = std::fs::read(dir.join("report.json")).expect("report.json");
-    serde_json::from_slice(&bytes).expect("it is JSON")
-}
-
-fn digests(report: &Value) -> Vec<&str> {
-    let versions = report["versions"].as_array().expect("a list").iter();
-    versions.map(|version| version["digest"].as_str().expect("a text")).collect()
 }
 
 #[tokio::test]
@@ -112,7 +85,7 @@ async fn stopped(mode: &str, dir: &Path, rounds: &str) -> Output {
     timeout(PATIENCE, begun).await.expect("a round is published");
     signal(&child, Signal::INT);
     let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    let output = end(child).await;
+    let output = ended(child).await;
     rest.await.unwrap();
     output
 }
@@ -145,7 +118,7 @@ async fn a_stop_leaves_a_partial_report_and_can_be_resumed() {
         timeout(PATIENCE, further).await.expect("it goes on");
         signal(&again, Signal::INT);
         let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        assert_eq!(end(again).await.status.code(), Some(130));
+        assert_eq!(ended(again).await.status.code(), Some(130));
         rest.await.unwrap();
         let further = report(dir.path());
         let after = digests(&further);
@@ -228,7 +201,7 @@ async fn mistakes_are_told_at_once() {
         (vec!["--task", "chess"], 64, vec!["error[data_unknown]", "navigation"]),
         (vec!["--resume", "/nowhere"], 66, vec!["error[not_resumable]"]),
     ] {
-        let output = end(spawn(&args)).await;
+        let output = ended(spawn(&args)).await;
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{args:?}: {errors}");
         for part in wanted {

@@ -1,10 +1,11 @@
 //! The processes under test.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use simulator::Rest;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -224,4 +225,32 @@ pub(crate) fn node(dir: &Path, grpc: &str, name: &str, seed: u32) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .expect("muster starts")
+}
+
+/// Longer than any demo or simulation of a test takes; one that hangs fails instead.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Starts `muster` with these words; what it says is read.
+pub(crate) fn started(words: &[&str]) -> Child {
+    let mut command = muster();
+    command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("muster starts")
+}
+
+/// Waits until it has ended, and gives what it said.
+pub(crate) async fn ended(child: Child) -> Output {
+    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("it ends");
+    output.expect("its output can be read")
+}
+
+/// The report that it wrote into `dir`.
+pub(crate) fn report(dir: &Path) -> Value {
+    let bytes = std::fs::read(dir.join("report.json")).expect("report.json");
+    serde_json::from_slice(&bytes).expect("it is JSON")
+}
+
+/// The digests of a report's versions, in order.
+pub(crate) fn digests(report: &Value) -> Vec<&str> {
+    let versions = report["versions"].as_array().unwrap();
+    versions.iter().map(|version| version["digest"].as_str().unwrap()).collect()
 }
