@@ -3,28 +3,22 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use agent::Uplink;
 use agent::uplink::Address;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_stream::{Stream, StreamExt as _};
+use tokio_util::either::Either;
 
 /// Bytes under way in one direction of a line in memory: several of the largest frames.
 const LINE_BYTES: usize = 256 << 10;
 
-/// One end of a line.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// Through memory.
-    Memory(DuplexStream),
-    /// Over a loopback socket.
-    Socket(TcpStream),
-}
+/// One end of a line: through memory, or over a loopback socket.
+pub(crate) type End = Either<DuplexStream, TcpStream>;
 
 /// Where virtual nodes get their uplinks.
 #[derive(Debug)]
@@ -49,7 +43,7 @@ impl Lines {
                 let ends = ends.clone();
                 async move {
                     let (here, there) = duplex(LINE_BYTES);
-                    let sent = ends.send(Ok(End::Memory(there))).await;
+                    let sent = ends.send(Ok(End::Left(there))).await;
                     sent.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
                     Ok::<_, io::Error>(TokioIo::new(here))
                 }
@@ -71,7 +65,7 @@ impl Lines {
         let incoming = TcpListenerStream::new(listener).map(|end| {
             let end = end?;
             end.set_nodelay(true)?;
-            Ok(End::Socket(end))
+            Ok(End::Right(end))
         });
         Ok((Self::Sockets(address), Box::pin(incoming)))
     }
@@ -82,43 +76,5 @@ impl Lines {
             Self::Memory(lines) => lines[index % lines.len()].clone(),
             Self::Sockets(address) => Uplink::connect(address),
         }
-    }
-}
-
-/// Calls one method of whichever stream it is.
-macro_rules! either {
-    ($end:expr, $stream:ident => $call:expr) => {
-        match &mut *$end {
-            End::Memory($stream) => $call,
-            End::Socket($stream) => $call,
-        }
-    };
-}
-
-impl AsyncRead for End {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for End {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }

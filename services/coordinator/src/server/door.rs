@@ -79,7 +79,7 @@ impl Door {
     async fn next(&mut self) -> Seated {
         let Some(Encryption { certificates, speech, handshakes }) = &mut self.tls else {
             let (stream, peer, seat) = self.listening.accept().await;
-            return Seated::new(Wire::Plain(stream), peer, seat);
+            return Seated::new(Wire::Left(stream), peer, seat);
         };
         loop {
             let full = handshakes.are_full();

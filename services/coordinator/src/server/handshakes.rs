@@ -42,7 +42,7 @@ impl Handshakes {
         let shaken = timeout(self.limits.handshake, acceptor.accept(stream));
         let task = self.under_way.spawn(async move {
             match shaken.await {
-                Ok(Ok(stream)) => Some(Seated::new(Wire::Encrypted(Box::new(stream)), peer, seat)),
+                Ok(Ok(stream)) => Some(Seated::new(Wire::Right(Box::new(stream)), peer, seat)),
                 Ok(Err(error)) => {
                     tracing::debug!(%peer, %error, "a TLS handshake failed");
                     None

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// A connection. Its seat is free again when it is dropped.
@@ -19,14 +20,8 @@ pub(crate) struct Seated {
     _seat: OwnedSemaphorePermit,
 }
 
-/// How the bytes travel.
-#[derive(Debug)]
-pub(crate) enum Wire {
-    /// As they are.
-    Plain(TcpStream),
-    /// Encrypted.
-    Encrypted(Box<TlsStream<TcpStream>>),
-}
+/// How the bytes travel: as they are, or encrypted.
+pub(crate) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 impl Seated {
     /// A connection from `peer` that takes `seat`.
@@ -40,23 +35,13 @@ impl Seated {
     }
 }
 
-/// Calls one method of whichever stream it is.
-macro_rules! either {
-    ($seated:expr, $stream:ident => $call:expr) => {
-        match &mut $seated.wire {
-            Wire::Plain($stream) => $call,
-            Wire::Encrypted($stream) => $call,
-        }
-    };
-}
-
 impl Connected for Seated {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
         match &self.wire {
-            Wire::Plain(stream) => stream.connect_info(),
-            Wire::Encrypted(stream) => stream.get_ref().0.connect_info(),
+            Wire::Left(stream) => stream.connect_info(),
+            Wire::Right(stream) => stream.get_ref().0.connect_info(),
         }
     }
 }
@@ -67,7 +52,7 @@ impl AsyncRead for Seated {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+        Pin::new(&mut self.wire).poll_read(cx, buf)
     }
 }
 
@@ -77,7 +62,7 @@ impl AsyncWrite for Seated {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
+        Pin::new(&mut self.wire).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -85,21 +70,18 @@ impl AsyncWrite for Seated {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+        Pin::new(&mut self.wire).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.wire {
-            Wire::Plain(stream) => stream.is_write_vectored(),
-            Wire::Encrypted(stream) => stream.is_write_vectored(),
-        }
+        self.wire.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_flush(cx))
+        Pin::new(&mut self.wire).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }
