@@ -30,7 +30,7 @@ use self::evaluate::{Evaluator, Score};
 use self::fleet::Fleet;
 use self::progress::{Progress, Stand};
 use self::task::Task;
-use crate::report::{Baselines, Comparison, Data, ExamineError, NodeAccuracy};
+use crate::report::{Data, ExamineError, NodeAccuracy};
 use crate::rest::{Rest, RestError};
 use crate::sweep::Overrides;
 use crate::sweep::overrides::OverrideError;
@@ -333,7 +333,9 @@ async fn finish(
         report.node_accuracies = node_accuracies(task, &outcome.artifacts);
     }
     if args.baselines {
-        report.baselines = baselines(task, &outcome.artifacts, &report)?;
+        let open = |node: &fleet::NodeSpec| Source::open(&node.data.parse().ok()?, 0).ok();
+        let nodes: Vec<Source> = task.nodes.iter().filter_map(open).collect();
+        report.compare(&outcome.artifacts, task.rounds, &nodes, &task.test)?;
     }
     if let Some(dir) = &args.report {
         report.write(dir).map_err(|source| DemoError::File {
@@ -395,27 +397,6 @@ fn command(args: &Args) -> String {
         command += " --baselines";
     }
     command
-}
-
-/// What the nodes' data give without federation.
-fn baselines(
-    task: &Task,
-    artifacts: &BTreeMap<u64, Bytes>,
-    report: &Data,
-) -> Result<Option<Baselines>, DemoError> {
-    let first = artifacts.get(&1).and_then(|bytes| Artifact::parse(bytes).ok());
-    let Some(first) = first else { return Ok(None) };
-    let open = |node: &fleet::NodeSpec| Source::open(&node.data.parse().ok()?, 0).ok();
-    let nodes: Vec<Source> = task.nodes.iter().filter_map(open).collect();
-    let comparison = Comparison {
-        first: &first,
-        plan: &report.plan,
-        rounds: task.rounds,
-        seed: report.seed,
-        nodes: &nodes,
-        test: &task.test,
-    };
-    Ok(Some(comparison.baselines()?))
 }
 
 /// How each node would do with the final version, on samples of its own that it holds out. Nodes that hold out none are

@@ -8,30 +8,53 @@ use std::collections::BTreeMap;
 
 use agent::data::{Part, Source};
 use agent::learner::LearnError;
+use bytes::Bytes;
 use federation::Artifact;
 use reckon::Event;
 use serde_json::Value;
 use tasks::Sample;
 use tasks::random::derive;
 
-use super::data::Baselines;
+use super::data::{Baselines, Data};
 use crate::cost::meter::{Chip, order};
+
+impl Data {
+    /// Learns without federation what the run's nodes had, for [`Data::baselines`]. Plan and seed must stand already;
+    /// `artifacts` are versions by number, of which the first is needed.
+    ///
+    /// # Errors
+    /// [`LearnError`] when version or plan fit no chip.
+    pub(crate) fn compare(
+        &mut self,
+        artifacts: &BTreeMap<u64, Bytes>,
+        rounds: u32,
+        nodes: &[Source],
+        test: &[Sample],
+    ) -> Result<(), LearnError> {
+        let first = artifacts.get(&1).and_then(|bytes| Artifact::parse(bytes).ok());
+        let Some(first) = first else { return Ok(()) };
+        let (first, plan, seed) = (&first, &self.plan, self.seed);
+        let comparison = Comparison { first, plan, rounds, seed, nodes, test };
+        self.baselines = Some(comparison.baselines()?);
+        Ok(())
+    }
+}
 
 /// A run to compare with.
 #[derive(Clone, Copy, Debug)]
-pub struct Comparison<'r> {
+struct Comparison<'r> {
     /// Its first version.
-    pub first: &'r Artifact,
+    first: &'r Artifact,
     /// Its plan.
-    pub plan: &'r Value,
+    plan: &'r Value,
     /// Rounds that it published.
-    pub rounds: u32,
+    rounds: u32,
     /// Its seed.
-    pub seed: u64,
+    seed: u64,
     /// The data of its nodes.
-    pub nodes: &'r [Source],
+    nodes: &'r [Source],
     /// The samples that no node trained on.
-    pub test: &'r [Sample],
+    test: &'r [Sample],
 }
 
 impl Comparison<'_> {
@@ -39,7 +62,7 @@ impl Comparison<'_> {
     ///
     /// # Errors
     /// [`LearnError`] when version or plan fit no chip.
-    pub fn baselines(&self) -> Result<Baselines, LearnError> {
+    fn baselines(&self) -> Result<Baselines, LearnError> {
         let all: Vec<&Source> = self.nodes.iter().collect();
         let centralised = self.learn(&all)?;
         let mut alone = 0.0;

@@ -25,7 +25,6 @@ mod text;
 use std::io;
 use std::path::Path;
 
-pub use baselines::Comparison;
 pub use data::{
     Baselines, Data, Device, FORMAT, Histogram, NodeAccuracy, Participation, Round, Speed, Trace,
     Version, World,

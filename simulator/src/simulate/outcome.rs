@@ -16,7 +16,7 @@ use super::stage::Stage;
 use super::usage::Usage;
 use super::watch::Seen;
 use crate::demo::evaluate::Score;
-use crate::report::{Baselines, Comparison, Data, NodeAccuracy, World};
+use crate::report::{Data, NodeAccuracy, World};
 use crate::rest::Rest;
 
 /// Held-out samples on which nodes' accuracies with the final version are measured, over all nodes.
@@ -155,30 +155,13 @@ impl Outcome {
         self.data.examine(&self.artifacts, &stage.task.test, crate::cost::CLOCK_MHZ)?;
         self.data.node_accuracies = accuracies(stage, &self.artifacts);
         if stage.args.baselines {
-            self.data.baselines = baselines(stage, &self.artifacts)?;
+            let shares = stage.life.shares();
+            let nodes: Vec<Source> =
+                (0..stage.names.len()).map(|index| shares.source(index)).collect();
+            self.data.compare(&self.artifacts, stage.planned.rounds, &nodes, &stage.task.test)?;
         }
         Ok(())
     }
-}
-
-/// What the nodes' data give without federation.
-fn baselines(
-    stage: &Stage,
-    artifacts: &BTreeMap<u64, Bytes>,
-) -> Result<Option<Baselines>, SimulateError> {
-    let first = artifacts.get(&1).and_then(|bytes| Artifact::parse(bytes).ok());
-    let Some(first) = first else { return Ok(None) };
-    let shares = stage.life.shares();
-    let nodes: Vec<Source> = (0..stage.names.len()).map(|index| shares.source(index)).collect();
-    let comparison = Comparison {
-        first: &first,
-        plan: &stage.planned.plan,
-        rounds: stage.planned.rounds,
-        seed: stage.args.seed,
-        nodes: &nodes,
-        test: &stage.task.test,
-    };
-    Ok(Some(comparison.baselines()?))
 }
 
 /// How nodes with a stream of their own would do with the final version, on samples of it that they never learn from.
