@@ -73,8 +73,11 @@ pub(super) async fn prepare(file: &Path, size_max_mib: u32) -> Result<(), OpenEr
     // The gate looks before anything that writes is set: a foreign or newer file stays as it was.
     let mut connection =
         base_options(file).create_if_missing(true).connect().await.map_err(unusable)?;
-    gate(&mut connection).await?;
-    connection.close().await.map_err(unusable)?;
+    let gated = gate(&mut connection).await;
+    // Closed in either case: a process that ends while SQLite's thread still has the file leaves a log beside it.
+    let closed = connection.close().await;
+    gated?;
+    closed.map_err(unusable)?;
 
     let mut connection = writer_options(file, size_max_mib).connect().await.map_err(unusable)?;
     check_settings(&mut connection).await?;
@@ -95,7 +98,11 @@ pub(super) async fn inspect(
 ) -> Result<(SqliteConnection, Vec<i64>, Vec<i64>), OpenError> {
     let options = reader_options(file).immutable(still);
     let mut connection = options.connect().await.map_err(unusable)?;
-    gate(&mut connection).await?;
+    if let Err(refused) = gate(&mut connection).await {
+        // Why it cannot be used is the error; that it then did not close well adds nothing.
+        let _ = connection.close().await;
+        return Err(refused);
+    }
     let known = MIGRATOR.iter().map(|migration| migration.version).collect();
     let found = sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
         .fetch_all(&mut connection)

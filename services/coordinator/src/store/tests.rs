@@ -230,6 +230,10 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let newest = std::fs::read_dir(migrations).unwrap().map(number).max().unwrap();
     assert_eq!((found, known), (9_999, newest));
     assert_eq!(std::fs::read(world.file()).unwrap(), before);
+    // Neither way in leaves a log beside it, nor may one still be about to take it away.
+    for beside in ["coordinator.db-wal", "coordinator.db-shm"] {
+        assert!(!world.file().with_file_name(beside).exists(), "{beside} is left");
+    }
 }
 
 #[tokio::test]
