@@ -86,6 +86,8 @@ pub struct Node {
     tally: Tally,
     /// How long an ask for work may stay open.
     wait_ms: u32,
+    /// When to ask again, as the coordinator said last.
+    pause: Duration,
     /// Holds the lock on the state directory for as long as the node lives; a virtual node has none.
     _state: Option<StateDir>,
 }
@@ -201,6 +203,7 @@ impl Node {
             failing: false,
             tally: Tally::default(),
             wait_ms: ORDER_WAIT_MS,
+            pause: Duration::ZERO,
             _state: Some(state),
         })
     }
@@ -326,7 +329,8 @@ impl Node {
             Order::Idle(idle) => {
                 self.worked();
                 let ms = u64::from(idle.retry_after_ms).clamp(IDLE_MS_MIN, IDLE_MS_MAX);
-                Progress::Waiting(Duration::from_millis(ms))
+                self.pause = Duration::from_millis(ms);
+                Progress::Waiting(self.pause)
             }
             Order::Train(order) => self.take_up(Box::new(order)),
         }
@@ -373,7 +377,12 @@ impl Node {
                 self.tally.samples += u64::from(samples);
                 self.tally.synaptic_ops += metrics.synaptic_ops;
                 info!(%round, counted_at_ms = receipt.counted_at_ms, "the update is counted");
-                Progress::Working
+                if self.wait_ms > 0 {
+                    return Progress::Working;
+                }
+                // The round is most likely open still: a node that cannot wait within a call would be told to come later.
+                // It is silent no longer than one that can, so that it counts as present.
+                Progress::Waiting(self.pause.min(Duration::from_millis(ORDER_WAIT_MS.into())))
             }
             Ok(Err(refused)) => match refused.known() {
                 Some(RefusalCode::UnknownNode | RefusalCode::NodeRevoked) => {

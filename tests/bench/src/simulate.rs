@@ -29,12 +29,15 @@ struct Case {
     fetch_each: bool,
 }
 
+/// What a fleet asks a second at most, unless told otherwise.
+const PACE: u32 = 500;
+
 const FULL: Case = Case {
     nodes: 20_000,
     cohort: 20_000,
     rounds: 6,
     samples: 0,
-    ask_per_s_max: 20_000,
+    ask_per_s_max: PACE,
     fetch_each: false,
 };
 const PARKED: Case = Case {
@@ -42,7 +45,7 @@ const PARKED: Case = Case {
     cohort: 1_000,
     rounds: 3,
     samples: 0,
-    ask_per_s_max: 500,
+    ask_per_s_max: PACE,
     fetch_each: false,
 };
 const LEARNING: Case = Case { nodes: 100_000, cohort: 1_000, rounds: 5, samples: 1, ..PARKED };

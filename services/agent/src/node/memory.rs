@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use federation::secret::enrolment_statement;
 use federation::{EnrolmentProof, Entropy, NodeId, RoundRef};
@@ -101,6 +102,7 @@ impl Node {
             failing: false,
             tally: Tally::default(),
             wait_ms: 0,
+            pause: Duration::ZERO,
             _state: None,
         }
     }
