@@ -30,6 +30,7 @@ mod reload;
 mod report;
 mod shutdown;
 mod simulate;
+mod simulate_tasks;
 mod storage;
 mod support;
 mod sync;
