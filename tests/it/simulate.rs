@@ -134,6 +134,43 @@ async fn a_stop_leaves_a_partial_report_and_can_be_resumed() {
     }
 }
 
+/// Nothing is learned yet, but what there is can be told, and gone on from.
+#[tokio::test]
+async fn a_stop_during_enrolment_leaves_a_report_and_can_be_resumed() {
+    for (mode, nodes) in [("memory", "2000"), ("process", "3")] {
+        let dir = tempfile::tempdir().unwrap();
+        let common = ["--nodes", nodes, "--rounds", "2", "--samples", "1", "--test-samples", "4"];
+        let common = [&common[..], &["--cohort", "3", "--mode", mode]].concat();
+        let mut child = spawn(&[&common[..], &["--report", dir.path().to_str().unwrap()]].concat());
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = timeout(PATIENCE, lines.next_line()).await.expect("it says that it begins");
+        assert!(first.unwrap().is_some_and(|line| line.starts_with("coordinator at http")));
+        // All but its first words is still to come: nobody has learned, as a rule nobody is enrolled.
+        signal(&child, Signal::INT);
+        let rest = tokio::spawn(async move {
+            let mut said = String::new();
+            while let Ok(Some(line)) = lines.next_line().await {
+                said += &line;
+            }
+            said
+        });
+        assert_eq!(ended(child).await.status.code(), Some(130), "{mode}");
+        let said = rest.await.unwrap();
+        assert!(said.contains("error[stopped]") && said.contains("go on with --resume"), "{said}");
+        let partial = report(dir.path());
+        assert_eq!((&partial["partial"], &partial["plan"]["rounds"]), (&true.into(), &2.into()));
+        assert_eq!(partial["versions"][0]["number"], 1, "{mode}");
+        assert!(partial["versions"][0]["accuracy"].is_f64(), "{mode}");
+        assert!(dir.path().join("report.html").exists(), "{mode}");
+        let whole = json(&["--resume", dir.path().to_str().unwrap()]).await;
+        assert_eq!(whole["partial"], false, "{mode}");
+        assert_eq!(digests(&whole).len(), 3, "{mode}");
+        if mode == "memory" {
+            assert_eq!(digests(&whole), digests(&json(&common).await), "as without the stop");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_killed_simulation_leaves_no_process_and_can_be_resumed() {
     let dir = tempfile::tempdir().unwrap();
