@@ -20,6 +20,7 @@ mod demo;
 mod deploy;
 mod deploy_fleet;
 mod deploy_hosts;
+mod deploy_watch;
 mod first_steps;
 mod full;
 mod interchange;
