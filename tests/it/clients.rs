@@ -130,6 +130,46 @@ async fn a_fleet_in_python_learns_what_none_of_its_nodes_sees_alone() {
     site.serve.stop().await;
 }
 
+/// What the API is stands in a public file: whoever has the certificate may ask, and a token changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reflection_tells_a_client_without_our_files_what_to_call() {
+    let name = "reflection_tells_a_client_without_our_files_what_to_call";
+    let Some(python) = python("grpc, grpc_reflection.v1alpha.reflection_pb2") else {
+        return skip(name, "python", "python3 lacks grpcio-reflection");
+    };
+    let site = Guarded::start(python).await;
+    let token = std::fs::read_to_string(site.path("data/admin.token")).unwrap();
+    let ask = |ca_file: PathBuf, token: Option<&str>| {
+        let mut command = Command::new(&site.python);
+        command.arg(root("tests/it/python/reflection.py"));
+        command.arg(site.serve.grpc().trim_start_matches("https://")).arg(ca_file).args(token);
+        command
+    };
+    let mut answers = Vec::new();
+    for token in [None, Some(token.trim_end())] {
+        let seen: Value =
+            serde_json::from_str(&run(&mut ask(site.path("cert.pem"), token)).await).unwrap();
+        for service in ["grpc.health.v1.Health", "muster.fleet.v1.FleetService"] {
+            assert!(seen["services"].as_array().unwrap().contains(&service.into()), "{seen}");
+        }
+        let methods =
+            ["Enrol", "FetchVersion", "PushUpdate", "ReportEvaluation", "WaitOrder"].as_slice();
+        assert_eq!(seen["methods"], json!(methods));
+        assert!(seen["fields"].as_array().unwrap().contains(&"wait_ms".into()), "{seen}");
+        // What is described is not thereby open: a person's token is no node's credential.
+        assert_eq!(seen["told"], "UNAUTHENTICATED");
+        answers.push(seen);
+    }
+    assert_eq!(answers[0], answers[1]);
+
+    // Another's certificate is not trusted.
+    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(site.path("other.pem"), other.cert.pem()).unwrap();
+    let refused = ask(site.path("other.pem"), None).output().await.unwrap();
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+    site.serve.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_in_python_draws_a_version() {
     let name = "a_script_in_python_draws_a_version";

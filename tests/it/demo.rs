@@ -196,6 +196,10 @@ async fn the_lines_in_readme_work() {
         }
     });
     let address = address.await.expect("the demo ends");
+    let dashboard = lines.next_line().await.unwrap().expect("there is a dashboard, too");
+    assert_eq!(dashboard, format!("or at the dashboard: open {address}/ in a browser"));
+    let page = simulator::Rest::new(&address).bytes("/").await.unwrap();
+    assert!(page.starts_with(b"<!DOCTYPE html>"), "{}", String::from_utf8_lossy(&page));
     let dir = tempfile::tempdir().unwrap();
     let readme =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md"))

@@ -13,13 +13,13 @@ use crate::support::compose::{docker, root, usable};
 use crate::support::process::{free_of_settings, muster};
 use crate::support::require::skip;
 
-fn text(file: &str) -> String {
+pub(crate) fn text(file: &str) -> String {
     let file = root().join(file);
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// The part of the compose file that is about a service.
-fn service(compose: &str, name: &str) -> String {
+pub(crate) fn service(compose: &str, name: &str) -> String {
     let begin = format!("\n  {name}:\n");
     let (_, rest) = compose.split_once(&begin).unwrap_or_else(|| panic!("no service {name}"));
     let own = rest.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
@@ -155,13 +155,15 @@ async fn systemd_understands_the_units() {
 
 #[tokio::test]
 async fn compose_understands_its_file() {
-    let mut command = free_of_settings(Command::new("docker-compose"));
-    command.arg("-f").arg(root().join("deploy/compose.yaml")).args(["config", "-q"]);
-    let Ok(output) = command.output().await else {
-        return skip("compose_understands_its_file", "docker", "there is no docker-compose");
-    };
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    for profile in [&[][..], &["--profile", "watch"]] {
+        let mut command = free_of_settings(Command::new("docker-compose"));
+        command.arg("-f").arg(root().join("deploy/compose.yaml")).args(profile);
+        let Ok(output) = command.args(["config", "-q"]).output().await else {
+            return skip("compose_understands_its_file", "docker", "there is no docker-compose");
+        };
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    }
 }
 
 #[tokio::test]
@@ -169,9 +171,10 @@ async fn images_hold_a_binary_and_nothing_else() {
     if let Err(why) = usable().await {
         return skip("images_hold_a_binary_and_nothing_else", "docker", &why);
     }
-    for (image, limit_mb, dirs) in
-        [("muster", 40.0, ["data", "fleet"]), ("muster-agent", 15.0, ["fleet", "state"])]
-    {
+    for (image, limit_mb, dirs) in [
+        ("muster", 40.0, &["bin", "data", "fleet", "watch"][..]),
+        ("muster-agent", 15.0, &["bin", "fleet", "state"]),
+    ] {
         let inspected = docker(&["image", "inspect", image]).await;
         let about: Value = serde_json::from_str(&inspected).unwrap();
         let (about, config) = (&about[0], &about[0]["Config"]);
@@ -201,7 +204,7 @@ async fn images_hold_a_binary_and_nothing_else() {
             if docker_made.contains(&path.split('/').next().unwrap()) {
                 assert!(size == "0" || mode.starts_with(['l', 'c', 'd']), "{line}");
             } else if mode.starts_with('d') {
-                let private = matches!(path, "data" | "state");
+                let private = matches!(path, "data" | "state" | "watch");
                 assert_eq!(mode, if private { "drwx------" } else { "drwxr-xr-x" }, "{line}");
                 found.insert(path);
             } else {
@@ -209,7 +212,7 @@ async fn images_hold_a_binary_and_nothing_else() {
             }
         }
         assert_eq!(files, BTreeSet::from([&*format!("bin/{image}")]), "no shell, no secret");
-        assert_eq!(found, [dirs[0], dirs[1], "bin"].into(), "{listed}");
+        assert!(found.iter().eq(dirs), "{listed}");
 
         // Nothing was given to the build that should not be known.
         let history = docker(&["history", "--no-trunc", "--format", "{{.CreatedBy}}", image]).await;

@@ -134,6 +134,43 @@ async fn a_stop_leaves_a_partial_report_and_can_be_resumed() {
     }
 }
 
+/// Nothing is learned yet, but what there is can be told, and gone on from.
+#[tokio::test]
+async fn a_stop_during_enrolment_leaves_a_report_and_can_be_resumed() {
+    for (mode, nodes) in [("memory", "2000"), ("process", "3")] {
+        let dir = tempfile::tempdir().unwrap();
+        let common = ["--nodes", nodes, "--rounds", "2", "--samples", "1", "--test-samples", "4"];
+        let common = [&common[..], &["--cohort", "3", "--mode", mode]].concat();
+        let mut child = spawn(&[&common[..], &["--report", dir.path().to_str().unwrap()]].concat());
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = timeout(PATIENCE, lines.next_line()).await.expect("it says that it begins");
+        assert!(first.unwrap().is_some_and(|line| line.starts_with("coordinator at http")));
+        // All but its first words is still to come: nobody has learned, as a rule nobody is enrolled.
+        signal(&child, Signal::INT);
+        let rest = tokio::spawn(async move {
+            let mut said = String::new();
+            while let Ok(Some(line)) = lines.next_line().await {
+                said += &line;
+            }
+            said
+        });
+        assert_eq!(ended(child).await.status.code(), Some(130), "{mode}");
+        let said = rest.await.unwrap();
+        assert!(said.contains("error[stopped]") && said.contains("go on with --resume"), "{said}");
+        let partial = report(dir.path());
+        assert_eq!((&partial["partial"], &partial["plan"]["rounds"]), (&true.into(), &2.into()));
+        assert_eq!(partial["versions"][0]["number"], 1, "{mode}");
+        assert!(partial["versions"][0]["accuracy"].is_f64(), "{mode}");
+        assert!(dir.path().join("report.html").exists(), "{mode}");
+        let whole = json(&["--resume", dir.path().to_str().unwrap()]).await;
+        assert_eq!(whole["partial"], false, "{mode}");
+        assert_eq!(digests(&whole).len(), 3, "{mode}");
+        if mode == "memory" {
+            assert_eq!(digests(&whole), digests(&json(&common).await), "as without the stop");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_killed_simulation_leaves_no_process_and_can_be_resumed() {
     let dir = tempfile::tempdir().unwrap();
@@ -208,4 +245,113 @@ async fn mistakes_are_told_at_once() {
             assert!(errors.contains(part), "{args:?}: {errors}");
         }
     }
+}
+
+#[tokio::test]
+async fn learning_without_federation_is_told_beside_it() {
+    let common = ["--rounds", "2", "--samples", "4", "--test-samples", "20", "--seed", "3"];
+    let with = ["--world", "one-class", "--nodes", "4", "--baselines"];
+    let report = json(&[&common[..], &with].concat()).await;
+    let command = report["command"].as_str().unwrap();
+    assert!(command.ends_with("--baselines"), "{command}");
+    let told = |which: &str| report["baselines"][which].as_f64().unwrap();
+    let (centralised, local_only) = (told("centralised"), told("local_only"));
+    // Of 20 samples; alone, it is the mean of four nodes.
+    assert!((centralised * 20.0).fract() == 0.0 && centralised <= 1.0, "{centralised}");
+    assert!((local_only * 80.0).fract().abs() < 1e-9 && local_only <= 1.0, "{local_only}");
+
+    // A fleet of one has nobody to federate with: both are the same.
+    let one = json(&[&common[..], &["--nodes", "1", "--baselines"]].concat()).await;
+    assert_eq!(one["baselines"]["centralised"], one["baselines"]["local_only"]);
+    assert!(one["baselines"]["centralised"].is_f64());
+    let without = json(&[&common[..], &["--nodes", "1"]].concat()).await;
+    assert!(without["baselines"].is_null(), "{}", without["baselines"]);
+    assert_eq!(digests(&one), digests(&without), "it is for comparison alone");
+}
+
+/// A sweep over this many samples a round, of small runs, one after the other.
+fn sweep(samples: &str) -> String {
+    format!(
+        "arguments = [\"--nodes\", \"2\", \"--rounds\", \"1\", \"--test-samples\", \"4\"]\n\
+         seeds = [1, 2]\nparallel = 1\n\
+         [parameters]\n\"plan.local.samples\" = {samples}\n\"register.SPI_LR_P_WOUT\" = [14]\n"
+    )
+}
+
+/// The runs of the sweep in `dir`: parameter and seed, accuracy if it has ended, whether it was run before.
+fn runs(dir: &Path) -> Vec<(u64, u64, Option<f64>, bool)> {
+    let text = std::fs::read_to_string(dir.join("sweep.json")).unwrap();
+    let sweep: Value = serde_json::from_str(&text).unwrap();
+    let run = |run: &Value| {
+        let outcome = &run["outcome"];
+        assert!(outcome.is_null() || outcome["state"] == "done", "{run}");
+        let samples = run["values"]["plan.local.samples"].as_u64().unwrap();
+        let accuracy = outcome["final_accuracy"].as_f64();
+        (samples, run["seed"].as_u64().unwrap(), accuracy, outcome["kept"] == true)
+    };
+    sweep["runs"].as_array().unwrap().iter().map(run).collect()
+}
+
+#[tokio::test]
+async fn a_sweep_is_a_grid_of_runs_that_goes_on_where_it_was_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("sweep.toml"), dir.path().join("out"));
+    let words = ["--sweep", file.to_str().unwrap(), "--report", out.to_str().unwrap()];
+    std::fs::write(&file, sweep("[1, 2]")).unwrap();
+    let mut child = spawn(&words);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.starts_with("1/4 ") {
+                return;
+            }
+        }
+        panic!("it ended before a run did");
+    };
+    timeout(PATIENCE, begun).await.expect("a run ends");
+    signal(&child, Signal::INT);
+    let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    assert_eq!(ended(child).await.status.code(), Some(130));
+    rest.await.unwrap();
+    let stopped = runs(&out);
+    assert_eq!(stopped.len(), 4);
+    let done = stopped.iter().filter(|run| run.2.is_some()).count();
+    assert!((1..4).contains(&done), "it was stopped in the middle: {stopped:?}");
+
+    // The same command goes on; one that is changed keeps what is in both.
+    let output = ended(spawn(&words)).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said.trim_end(), format!("open {} in a browser", out.join("sweep.html").display()));
+    let whole = runs(&out);
+    assert!(whole.iter().all(|run| run.2.is_some()), "{whole:?}");
+    assert_eq!(whole.iter().filter(|run| run.3).count(), done, "{whole:?}");
+    std::fs::write(&file, sweep("[2, 3]")).unwrap();
+    let output = ended(spawn(&[&words[..], &["--json"]].concat())).await;
+    let text = std::fs::read_to_string(out.join("sweep.json")).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), text.trim_end());
+    let changed = runs(&out);
+    let kept: Vec<_> = changed.iter().map(|run| (run.0, run.1, run.3)).collect();
+    assert_eq!(kept, [(2, 1, true), (2, 2, true), (3, 1, false), (3, 2, false)]);
+    assert_eq!(changed[0].2, whole[2].2, "what was kept is what it was");
+
+    // A row a run in the table, a plot of each parameter on the page, and the report of each run.
+    let table = std::fs::read_to_string(out.join("sweep.csv")).unwrap();
+    assert!(table.starts_with("plan.local.samples,register.SPI_LR_P_WOUT,seed,run,"), "{table}");
+    assert_eq!(table.lines().count(), 1 + 4);
+    let page = std::fs::read_to_string(out.join("sweep.html")).unwrap();
+    for name in ["plan.local.samples", "register.SPI_LR_P_WOUT"] {
+        assert!(page.contains(&format!("<figcaption>{name}</figcaption><svg")), "{name}");
+    }
+    for line in table.lines().skip(1) {
+        let run = report(&out.join("runs").join(line.split(',').nth(3).unwrap()));
+        let samples = run["plan"]["local"]["samples"].to_string();
+        assert_eq!(line.split(',').next(), Some(&*samples));
+        assert_eq!(run["plan"]["local"]["schedule"][0]["registers"]["SPI_LR_P_WOUT"], 14);
+    }
+
+    // What all runs share stands in the file, not on the command line.
+    let output = ended(spawn(&[&words[..], &["--nodes", "3"]].concat())).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(64) && said.contains("error[usage]"), "{said}");
 }

@@ -1,5 +1,5 @@
 """Holds the API against its own description: schemathesis asks every operation whatever the description allows and
-much that it does not, of a coordinator with a finished run and an open one.
+much that it does not, of a coordinator with TLS and tokens, a finished run and an open one.
 
     run.py MUSTER SCHEMATHESIS
 
@@ -13,6 +13,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,7 @@ def start(*arguments, **options):
     return child
 
 
-def ask(base, path, body=None, token=None):
+def ask(base, path, body=None, token=None, trust=None):
     """The answer's JSON, or its bytes; a refusal is None."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
@@ -49,7 +50,7 @@ def ask(base, path, body=None, token=None):
         headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(base + path, data, headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
             whole = answer.read()
             return json.loads(whole) if "json" in answer.headers["Content-Type"] else whole
     except urllib.error.HTTPError as refusal:
@@ -91,13 +92,21 @@ def an_artifact():
 
 
 class Coordinator:
-    """A coordinator that asks for tokens, and the tokens of those who ask."""
+    """A coordinator with a certificate, that asks for tokens, and the tokens of those who ask."""
 
     def __init__(self, work):
+        self.ca = f"{work}/ca.pem"
+        files = ["--cert", f"{work}/cert.pem", "--key", f"{work}/key.pem", "--ca", self.ca]
+        if start("config", "certificate", "--name", "127.0.0.1", *files).wait() != 0:
+            sys.exit("there is no certificate")
+        self.trust = ssl.create_default_context(cafile=self.ca)
         listen = ["--http-listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"]
-        serve = start("serve", "--data-dir", f"{work}/data", "--auth", "tokens", *listen)
+        tls = ["--tls-cert", f"{work}/cert.pem", "--tls-key", f"{work}/key.pem"]
+        serve = start("serve", "--data-dir", f"{work}/data", "--auth", "tokens", *tls, *listen)
         self.http, self.grpc = (serve.stdout.readline().split()[-1] for _ in range(2))
-        wait("the coordinator", lambda: ask(self.http, "/readyz"))
+        assert self.http.startswith("https://") and self.grpc.startswith("https://"), (self.http, self.grpc)
+        self.token = None
+        wait("the coordinator", lambda: self.ask("/readyz"))
         with open(f"{work}/data/admin.token") as file:
             self.token = file.read().strip()
         self.kept = {}
@@ -108,12 +117,12 @@ class Coordinator:
         self.token = self.kept["keeper"][1]
 
     def ask(self, path, body=None):
-        return ask(self.http, path, body, self.token)
+        return ask(self.http, path, body, self.token, self.trust)
 
 
 def a_node(work, coordinator, name, enrol):
     options = ["--state", f"{work}/{name}", "--name", name, "--data", "navigation", "--enrol-token", enrol]
-    return start("node", "--coordinator", coordinator.grpc, *options)
+    return start("node", "--coordinator", coordinator.grpc, "--ca-file", coordinator.ca, *options)
 
 
 def prepare(work):
@@ -183,6 +192,7 @@ def describe(coordinator, work):
 def hold(coordinator, who, work):
     """Lets schemathesis ask as `who`: the process."""
     command = [SCHEMATHESIS, "run", f"{work}/openapi.json", "--url", coordinator.http, "--no-color"]
+    command += ["--tls-verify", coordinator.ca]
     command += ["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "50", "--seed", "1"]
     command += ["--checks", CHECKS, "--generation-database", "none", "--continue-on-failure"]
     command += ["--suppress-health-check", "all", "--warnings", "off"]

@@ -1,17 +1,21 @@
 //! `muster token`: what people and tools show to a coordinator.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use agent::files::write_atomic;
 use clap::ValueEnum as _;
 use coordinator::access::{NewAdminToken, TokenName, create_token};
 use coordinator::{Scope, SystemClock, SystemEntropy};
+use federation::secret::{Kind, Secret};
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::client::Client;
+use crate::failure::{Failure, status};
 use crate::print::note;
 use crate::remote::Remote;
 use crate::table::{Column, age, text};
-use crate::when::Span;
+use crate::when::{Span, now_ms};
 
 /// What to do with API tokens.
 #[derive(Debug, clap::Subcommand)]
@@ -40,8 +44,11 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "SPAN")]
     expires: Option<Span>,
     /// Make it in this data directory, whose coordinator does not run
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
     data_dir: Option<PathBuf>,
+    /// Write it into this file, which its owner alone can read, and leave one there whose token still holds
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     at: Remote,
 }
@@ -99,11 +106,11 @@ pub(crate) async fn run(command: Command) -> Result<u8, Failure> {
 }
 
 async fn create(args: CreateArgs) -> Result<u8, Failure> {
-    let CreateArgs { name, scope, expires, data_dir, at } = args;
+    let CreateArgs { name, scope, expires, data_dir, out: file, at } = args;
     let expires_in_ms = expires.map(|span| span.ms);
     let word = scope.to_possible_value().expect("no scope is hidden");
     let word = word.get_name();
-    let (out, token) = match data_dir {
+    let (out, mut token) = match data_dir {
         Some(dir) => {
             let new = NewAdminToken { name: name.clone(), scope, expires_in_ms };
             let made = create_token(&dir, new, &SystemClock::new(), &SystemEntropy).await;
@@ -113,6 +120,13 @@ async fn create(args: CreateArgs) -> Result<u8, Failure> {
         }
         None => {
             let (client, out) = at.open()?;
+            let good = |token: &Value, now_ms| holds(token, now_ms) && token["scope"] == word;
+            if let Some(file) = &file
+                && let Some(token) = kept(&client, "/v1/tokens", Kind::Token, file, good).await?
+            {
+                out.tell(&token, |_| format!("{} holds a token for {word}", file.display()))?;
+                return Ok(0);
+            }
             let mut body = json!({"name": name.as_str(), "scope": word});
             if let Some(ms) = expires_in_ms {
                 body["expires_in_ms"] = json!(ms);
@@ -120,11 +134,52 @@ async fn create(args: CreateArgs) -> Result<u8, Failure> {
             (out, client.post("/v1/tokens", &body).await?)
         }
     };
+    if let Some(file) = &file {
+        keep(&mut token, file)?;
+        out.tell(&token, |_| format!("Token {name}, in {}, is for {word}.", file.display()))?;
+        return Ok(0);
+    }
     if !out.is_json() {
         note(&format!("Token {name} is for {word}. It is shown this once:"));
     }
     out.tell(&token, |_| text(&token["token"]))?;
     Ok(0)
+}
+
+/// The token in `file`, if this coordinator has it in `list`, and it is good for what it is wanted for.
+pub(crate) async fn kept(
+    client: &Client,
+    list: &str,
+    kind: Kind,
+    file: &Path,
+    good: impl Fn(&Value, u64) -> bool,
+) -> Result<Option<Value>, Failure> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let Some((id, _)) = Secret::read::<u64>(kind, text.trim()) else { return Ok(None) };
+    match client.get(&format!("{list}/{id}")).await {
+        Ok(token) => Ok(Some(token).filter(|token| good(token, now_ms()))),
+        Err(failure) if failure.http_status() == Some(404) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Whether a token is neither revoked nor expired.
+pub(crate) fn holds(token: &Value, now_ms: u64) -> bool {
+    let expires = token["expires_at_ms"].as_u64();
+    token["revoked_at_ms"].is_null() && expires.is_none_or(|expires| now_ms < expires)
+}
+
+/// Writes the secret of a new token into `file`, which its owner alone can read, and takes it out of what is told.
+pub(crate) fn keep(token: &mut Value, file: &Path) -> Result<(), Failure> {
+    let written = write_atomic(file, format!("{}\n", text(&token["token"])).as_bytes());
+    written.map_err(|error| {
+        let what = format!("cannot write {}: {error}", file.display());
+        Failure::new("file_not_written", what, status::CANNOT_CREATE)
+    })?;
+    if let Some(fields) = token.as_object_mut() {
+        fields.remove("token");
+    }
+    Ok(())
 }
 
 /// Revokes a token of a list.

@@ -365,6 +365,7 @@ async fn finish(
     }
     if args.keep {
         say(&format!("look at {http}/v1/models/{}/versions", task.name));
+        say(&format!("or at the dashboard: open {http}/ in a browser"));
     } else {
         say("run it with --keep to look around with curl afterwards");
     }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::data::{Data, Device, Histogram, Speed};
 use crate::cost::meter::Chip;
 use crate::cost::{Cost, Counts, Footprint, PICOJOULES_PER_SYNAPTIC_OP, Total, Work, energy_nj};
+use crate::task::some;
 
 /// Versions whose weights are shown.
 const HISTOGRAMS_MAX: usize = 6;
@@ -78,7 +79,7 @@ impl Data {
         let Some((&number, bytes)) = artifacts.last_key_value() else { return Ok(()) };
         let artifact = parse(number, bytes.as_ref())?;
         let fail = |why: LearnError| ExamineError { number, why: ExamineProblem::Learn(why) };
-        let measured = &test[..test.len().min(MEASURED)];
+        let measured = &some(test, MEASURED)[..];
         let Some(first) = measured.first() else { return Ok(()) };
 
         let mut chip = Chip::to_infer(&artifact, self.seed).map_err(fail)?;

@@ -98,9 +98,12 @@ pub enum SimulateError {
     #[error("the run failed: {0}")]
     Run(String),
     /// Somebody pressed Ctrl-C. What there was by then is in the report.
-    #[error("stopped{}", resumable.as_ref().map(|dir| format!(
-        "; a report of what there is stands in {0}; go on with --resume {0}", dir.display()
-    )).unwrap_or_default())]
+    #[error("stopped; {}", match resumable {
+        Some(dir) => format!(
+            "a report of what there is stands in {0}; go on with --resume {0}", dir.display()
+        ),
+        None => "nothing is kept to go on from without --report DIR".to_owned(),
+    })]
     Stopped {
         /// Where it can be resumed from.
         resumable: Option<PathBuf>,

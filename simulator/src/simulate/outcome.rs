@@ -154,7 +154,8 @@ impl Outcome {
     pub(crate) fn look_into(&mut self, stage: &Stage) -> Result<(), SimulateError> {
         self.data.examine(&self.artifacts, &stage.task.test, crate::cost::CLOCK_MHZ)?;
         self.data.node_accuracies = accuracies(stage, &self.artifacts);
-        if stage.args.baselines {
+        // What a stopped run reached so far is compared when it has gone on to its end.
+        if stage.args.baselines && !self.data.partial {
             let shares = stage.life.shares();
             let nodes: Vec<Source> =
                 (0..stage.names.len()).map(|index| shares.source(index)).collect();

@@ -13,7 +13,7 @@ use super::state::{Home, Saved};
 use super::world::World;
 use super::{Args, Mode, SimulateError};
 use crate::rest::Rest;
-use crate::task::{Pool, Task};
+use crate::task::{Pool, Task, some};
 
 /// All that a simulation needs to know.
 #[derive(Debug)]
@@ -64,8 +64,7 @@ impl Stage {
         world.data.samples = args.samples_per_node.or(world.data.samples);
         let mut task = open(&args)?;
         if let Some(most) = args.test_samples {
-            let most = usize::try_from(most).unwrap_or(usize::MAX).min(task.test.len());
-            task.test = task.test[..most].into();
+            task.test = some(&task.test, usize::try_from(most).unwrap_or(usize::MAX)).into();
         }
         let names: Vec<NodeId> =
             (0..usize::try_from(args.nodes).unwrap_or(0)).map(name_of).collect();

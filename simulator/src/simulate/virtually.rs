@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -60,11 +61,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome, SimulateError> {
     let ends = CancellationToken::new();
     tokio::pin!(stop);
-    let scene = tokio::select! {
-        biased;
-        () = &mut stop => return Err(SimulateError::Stopped { resumable: None }),
-        scene = set(stage, progress, &ends, begin) => scene?,
-    };
+    let scene = set(stage, progress, &ends, begin, stop.as_mut()).await?;
     let Scene { running, mut engine, driver, clock, counts, rest, run, begin } = scene;
     stage.save(run, clock.now_us())?;
     let mut watcher = Watcher::new(
@@ -81,20 +78,18 @@ pub(crate) async fn run(
     engine.begin(over_us);
     let enrol_s = begin.elapsed().as_secs_f64();
     let (began, before) = (Instant::now(), Usage::now());
-    let (mut stopped, mut failed) = (false, None);
+    // Nodes that were not enrolled yet are so when it goes on.
+    let (mut stopped, mut failed) = (ends.is_cancelled(), None);
     {
         let watched = watcher.until_ended(progress, || Ok(0));
         tokio::pin!(watched);
         let lived = engine.run(&ends);
         tokio::pin!(lived);
         let mut lives = true;
-        loop {
+        while !stopped {
             tokio::select! {
                 biased;
-                () = &mut stop, if !stopped => {
-                    stopped = true;
-                    break;
-                }
+                () = &mut stop => stopped = true,
                 ended = &mut lived, if lives => {
                     lives = false;
                     if let Err(error) = ended {
@@ -114,11 +109,7 @@ pub(crate) async fn run(
         }
     }
     let (run_s, usage) = (began.elapsed().as_secs_f64(), [before, Usage::now()]);
-    if !stopped && failed.is_none() {
-        watcher.until_evaluated(progress).await?;
-    } else if failed.is_none() {
-        // Versions that came while the last turns were ended belong to the report, too.
-        watcher.look(progress).await?;
+    if failed.is_none() {
         watcher.until_evaluated(progress).await?;
     }
     let seen = watcher.finish();
@@ -136,11 +127,14 @@ pub(crate) async fn run(
     outcome
 }
 
+/// Sets everything in place: coordinator, nodes, their enrolment, the run. If `stop` completes meanwhile, `ends` is
+/// cancelled, and what is not done yet of enrolment is left.
 async fn set(
     stage: &Stage,
     progress: &Progress,
     ends: &CancellationToken,
     begin: Instant,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Scene, SimulateError> {
     let now_us = stage.resumed.as_ref().map_or(0, |saved| saved.now_us);
     let clock = Arc::new(VirtualClock::at(now_us));
@@ -188,6 +182,8 @@ async fn set(
         tokio::pin!(enrolling);
         loop {
             tokio::select! {
+                biased;
+                () = &mut stop, if !ends.is_cancelled() => ends.cancel(),
                 enrolled = &mut enrolling => {
                     enrolled?;
                     break;

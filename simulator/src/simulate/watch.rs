@@ -127,7 +127,8 @@ impl Watcher {
         }
     }
 
-    /// Waits until every version that there is has been evaluated.
+    /// Waits until every version that there is has been evaluated, those among them that came after the last look: while a
+    /// fleet that was stopped ended its last turns.
     ///
     /// # Errors
     /// When one cannot be.
@@ -135,6 +136,7 @@ impl Watcher {
         &mut self,
         progress: &mut Progress,
     ) -> Result<(), SimulateError> {
+        self.look(progress).await?;
         while !self.evaluator.done() {
             tokio::time::sleep(LOOK).await;
             self.look(progress).await?;

@@ -21,6 +21,7 @@ mod vision;
 use std::sync::Arc;
 
 use tasks::Sample;
+use tasks::random::permutation;
 
 pub use self::audition::{Words, audition};
 pub use self::gesture::{gesture, shd};
@@ -79,5 +80,39 @@ impl Pool {
             Self::Generated => &[],
             Self::Recorded(items) => items,
         }
+    }
+}
+
+/// What the choice of some samples is drawn by, always the same.
+const SOME: u64 = 5;
+
+/// So many of `samples`, drawn, in their order. Recordings lie sorted by class and subject: the first ones would be of one.
+#[must_use]
+pub fn some(samples: &[Sample], most: usize) -> Vec<Sample> {
+    let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+    let mut chosen: Vec<u32> = permutation(SOME, count).into_iter().take(most).collect();
+    chosen.sort_unstable();
+    let chosen = chosen.into_iter().filter_map(|at| samples.get(usize::try_from(at).ok()?));
+    chosen.cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_samples_are_of_all_classes() {
+        let stream = tasks::navigation::Stream::new(1);
+        let sorted: Vec<Sample> = (0..60_u8)
+            .map(|index| Sample { label: index / 10, ..stream.sample(index.into()) })
+            .collect();
+        let labels =
+            |most| some(&sorted, most).into_iter().map(|sample| sample.label).collect::<Vec<_>>();
+        assert_eq!(labels(20), labels(20));
+        assert_eq!(labels(20).len(), 20);
+        assert!(labels(20).is_sorted());
+        assert!((0..6).all(|class| labels(20).contains(&class)), "{:?}", labels(20));
+        assert_eq!((some(&sorted, 60), some(&sorted, 99)), (sorted.clone(), sorted.clone()));
+        assert_eq!(some(&[], 3), []);
     }
 }

@@ -65,11 +65,15 @@ pub(crate) async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let stop = core.stop.clone();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("the committed descriptors are well-formed");
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection = described().build_v1().expect("the committed descriptors are well-formed");
+    // The same under its earlier name, by which Python's library and older tools ask.
+    let reflection_alpha =
+        described().build_v1alpha().expect("the committed descriptors are well-formed");
     let counted = Arc::clone(&core);
     let fleet =
         FleetServiceServer::new(Fleet::new(core)).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -88,6 +92,7 @@ pub(crate) async fn serve<IO>(
         .add_service(fleet)
         .add_service(health)
         .add_service(reflection)
+        .add_service(reflection_alpha)
         .serve_with_incoming_shutdown(connections, async move { stop.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "serve gRPC");

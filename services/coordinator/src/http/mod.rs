@@ -21,6 +21,7 @@ mod evaluations;
 mod events;
 mod guard;
 mod health;
+mod heard;
 mod metrics;
 mod models;
 mod moves;
@@ -128,6 +129,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&core), caller::identify))
         .layer(middleware::from_fn(guard::time_limit))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), guard::loopback_only))
+        .layer(middleware::from_fn(heard::out))
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), metrics::measured))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), request_id::named))

@@ -1,5 +1,8 @@
 //! What cannot be had through a socket at will: failures of our own, and the time of shutdown.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -7,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio_stream::StreamExt as _;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -119,4 +123,25 @@ async fn an_artifact_that_was_tampered_with_on_disk_reaches_nobody() {
     }
     // What nodes fetch comes the same way.
     assert!(matches!(world.core.store.artifact(digest).await, Err(StoreError::Failed { .. })));
+}
+
+/// Refused for its head alone: the connection would close on a client that is still sending.
+#[tokio::test]
+async fn who_is_refused_is_heard_out_unless_they_asked_first() {
+    let world = World::new().await;
+    for (expect, heard) in [(None, 3), (Some("100-continue"), 0)] {
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
+        let parts = tokio_stream::iter(["{", "\"name\"", ":1}"]).map(move |part| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(part)
+        });
+        let request = Request::post("/v1/models").header("host", "localhost");
+        let request = request.header("content-type", "text/plain");
+        let request = expect.into_iter().fold(request, |request, it| request.header("expect", it));
+        let request = request.body(Body::from_stream(parts)).unwrap();
+        let response = router(world.core.clone()).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(count.load(Ordering::Relaxed), heard, "{expect:?}");
+    }
 }

@@ -1,22 +1,19 @@
 //! `muster fleet token`: with what new nodes get in.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use agent::files::write_atomic;
-use federation::secret::{Kind, Secret};
+use federation::secret::Kind;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::client::Client;
-use crate::failure::{Failure, status};
+use crate::failure::Failure;
 use crate::print::note;
 use crate::remote::Remote;
 use crate::table::{Column, age, labels, text};
-use crate::token::{IdArgs, held, revoke};
-use crate::when::{Span, now_ms};
+use crate::token::{IdArgs, held, holds, keep, kept, revoke};
+use crate::when::Span;
 
 /// What to do with enrolment tokens.
 #[derive(Debug, clap::Subcommand)]
@@ -108,7 +105,8 @@ pub(super) async fn run(command: Command) -> Result<u8, Failure> {
 async fn create(args: CreateArgs) -> Result<u8, Failure> {
     let (client, out) = args.at.open()?;
     if let Some(file) = &args.out
-        && let Some(token) = holds(&client, file).await?
+        && let Some(token) =
+            kept(&client, "/v1/enrolment-tokens", Kind::EnrolmentToken, file, lets_in).await?
     {
         out.tell(&token, |_| format!("{} holds a token that lets nodes in", file.display()))?;
         return Ok(0);
@@ -128,14 +126,7 @@ async fn create(args: CreateArgs) -> Result<u8, Failure> {
         out.tell(&token, |_| text(&token["token"]))?;
         return Ok(0);
     };
-    let written = write_atomic(file, format!("{}\n", text(&token["token"])).as_bytes());
-    written.map_err(|error| {
-        let what = format!("cannot write {}: {error}", file.display());
-        Failure::new("file_not_written", what, status::CANNOT_CREATE)
-    })?;
-    if let Some(fields) = token.as_object_mut() {
-        fields.remove("token");
-    }
+    keep(&mut token, file)?;
     out.tell(&token, |_| {
         let (id, uses) = (text(&token["id"]), text(&token["uses_max"]));
         format!("Enrolment token {id}, in {}, lets in {uses} nodes.", file.display())
@@ -143,24 +134,10 @@ async fn create(args: CreateArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The token in `file`, if it is one by which this coordinator lets more nodes in.
-async fn holds(client: &Client, file: &Path) -> Result<Option<Value>, Failure> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let Some((id, _)) = Secret::read::<u64>(Kind::EnrolmentToken, text.trim()) else {
-        return Ok(None);
-    };
-    match client.get(&format!("/v1/enrolment-tokens/{id}")).await {
-        Ok(token) => Ok(Some(token).filter(|token| lets_in(token, now_ms()))),
-        Err(failure) if failure.http_status() == Some(404) => Ok(None),
-        Err(failure) => Err(failure),
-    }
-}
-
 /// Whether a token lets another node in.
 fn lets_in(token: &Value, now_ms: u64) -> bool {
     let (uses, uses_max) = (token["uses"].as_u64(), token["uses_max"].as_u64());
-    let holds = token["expires_at_ms"].as_u64().is_none_or(|expires| now_ms < expires);
-    token["revoked_at_ms"].is_null() && holds && uses < uses_max
+    holds(token, now_ms) && uses < uses_max
 }
 
 /// Says beside a secret that it is not shown again.
