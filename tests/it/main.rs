@@ -20,6 +20,7 @@ mod demo;
 mod deploy;
 mod deploy_fleet;
 mod deploy_hosts;
+mod docs;
 mod first_steps;
 mod full;
 mod interchange;
