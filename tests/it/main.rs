@@ -26,6 +26,7 @@ mod full;
 mod interchange;
 mod kill;
 mod python;
+mod reference;
 mod rehearsal;
 mod reload;
 mod report;
