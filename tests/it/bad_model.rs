@@ -1,4 +1,4 @@
-//! The story of a bad model, as `docs/tutorial-bad-model.md` tells it: a site whose labels are wrong moves the model, the
+//! The story of a bad model, as `docs/tutorial/bad-model.md` tells it: a site whose labels are wrong moves the model, the
 //! canary's guard turns the version back, its nodes return to the good one, and the run is stopped.
 
 use std::path::Path;

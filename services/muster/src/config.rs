@@ -142,7 +142,8 @@ mod tests {
     /// The test writes it anew if it is not, and fails.
     #[test]
     fn the_docs_have_the_settings_of_serve() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
         let docs = std::fs::read_to_string(&file).unwrap();
         let (before, rest) = docs.split_once(BEGIN).expect(BEGIN);
         let (_, after) = rest.split_once("\n\n").expect("an empty line after the table");
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn variables_and_docs_agree() {
-        let docs = include_str!("../../../docs/configuration.md");
+        let docs = include_str!("../../../docs/reference/configuration.md");
         let told: BTreeSet<String> = docs
             .lines()
             .filter(|line| line.starts_with('|'))

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde_json::Value;
 use simulator::RestError;
 
-/// What the process exits with, as `sysexits.h` numbers them. `muster --help` and docs/cli.md list them.
+/// What the process exits with, as `sysexits.h` numbers them. `muster --help` and docs/reference/cli.md list them.
 pub(crate) mod status {
     /// What was asked about is not so: a run that failed, a log that is broken.
     pub(crate) const NOT_SO: u8 = 1;

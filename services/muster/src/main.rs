@@ -73,7 +73,7 @@ enum Command {
     /// Begin a file of settings for `serve`, check one, or make a certificate
     #[command(subcommand)]
     Config(config::Command),
-    /// Look at recordings that a fleet can learn from
+    /// Look at recordings that a fleet can learn from, and deal them out
     #[command(subcommand)]
     Data(data::Command),
     /// Copy the database of a coordinator, running or not, into a file

@@ -1,4 +1,4 @@
-//! The command line as a whole: that clap finds it sound, that docs/cli.md says what it is, and that what the other pages say
+//! The command line as a whole: that clap finds it sound, that docs/reference/cli.md says what it is, and that what the other pages say
 //! of it can be typed.
 
 use std::fs;
@@ -33,12 +33,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// README and the pages of docs, by their paths.
+/// The pages at the root and below docs, by their paths.
 fn pages() -> Vec<(PathBuf, String)> {
-    let listed = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> =
-        listed.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect();
-    paths.extend(["README.md", "ARCHITECTURE.md", "BENCHMARKS.md"].map(|name| root().join(name)));
+    let at_root = ["README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "CONTRIBUTING.md"];
+    let mut paths: Vec<PathBuf> = at_root.map(|name| root().join(name)).into();
+    let mut dirs = vec![root().join("docs")];
+    while let Some(dir) = dirs.pop() {
+        let listed = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let (below, files): (Vec<_>, Vec<_>) = listed.partition(|path| path.is_dir());
+        dirs.extend(below);
+        paths.extend(
+            files.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "md")),
+        );
+    }
     paths.sort();
     paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
@@ -53,7 +60,8 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn what_the_pages_say_can_be_typed() {
     let mut commands = 0;
-    for (path, page) in pages().into_iter().filter(|(path, _)| !path.ends_with("docs/cli.md")) {
+    for (path, page) in pages().into_iter().filter(|(path, _)| !path.ends_with("reference/cli.md"))
+    {
         let blocks = page.split("```").skip(1).step_by(2).filter(|block| block.starts_with("sh"));
         let lines = blocks.map(|block| block.replace("\\\n", " "));
         for line in lines.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()) {
@@ -62,11 +70,12 @@ fn what_the_pages_say_can_be_typed() {
             }
             commands += 1;
             let Err(error) = Cli::command().try_get_matches_from(words(&line)) else { continue };
-            // A word in capitals stands for what only the reader knows.
-            let capitals =
-                |word: &str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase());
+            // A word in capitals stands for what only the reader knows, a variable for what only the shell does.
+            let open = |word: &String| {
+                word.contains('$') || word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase())
+            };
             let stands_for = error.kind() == clap::error::ErrorKind::ValueValidation
-                && words(&line).iter().any(|word| capitals(word));
+                && words(&line).iter().any(open);
             assert!(stands_for, "{}: `{line}`: {error}", path.display());
         }
     }
@@ -103,14 +112,17 @@ fn every_link_in_the_pages_leads_somewhere() {
 /// `BLESS=1` writes the page anew.
 #[test]
 fn the_reference_says_what_the_commands_are() {
-    let path = root().join("docs/cli.md");
+    let path = root().join("docs/reference/cli.md");
     let expected = reference();
     if std::env::var_os("BLESS").is_some() {
         fs::write(&path, &expected).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
-    assert!(found == expected, "docs/cli.md is out of date; `BLESS=1` writes it: {differs:?}");
+    assert!(
+        found == expected,
+        "docs/reference/cli.md is out of date; `BLESS=1` writes it: {differs:?}"
+    );
 }
 
 fn reference() -> String {

@@ -103,7 +103,7 @@ impl Setting {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Its row in the table of docs/configuration.md.
+    /// Its row in the table of docs/reference/configuration.md.
     #[must_use]
     pub fn row(&self) -> String {
         let default = self.default_text().map(|text| format!(" (default `{text}`)"));

@@ -17,7 +17,7 @@ problems!(Problems = READ);
 
 /// Tells what is counted and timed
 ///
-/// In the text format of Prometheus, version 0.0.4. docs/metrics.md lists the names.
+/// In the text format of Prometheus, version 0.0.4. docs/reference/metrics.md lists the names.
 #[utoipa::path(
     get, path = "/metrics", tag = "about", operation_id = "metrics",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"), Problems)

@@ -174,7 +174,7 @@ async fn the_documentation_lists_every_metric() {
             labels.join(", ")
         ));
     }
-    let file = root().join("docs/metrics.md");
+    let file = root().join("docs/reference/metrics.md");
     let page = std::fs::read_to_string(&file).unwrap();
     let (begin, end) = ("<!-- table -->\n", "<!-- end of the table -->");
     let (before, rest) = page.split_once(begin).unwrap();

@@ -1,5 +1,7 @@
 //! The description against the code: nothing is left out, and nothing changes without being seen.
 
+mod reference;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
