@@ -170,7 +170,8 @@ fn step(command: &str) -> String {
     }
     let serve = command.strip_prefix("muster serve").and_then(|flags| flags.strip_suffix('&'));
     let wait = serve.map_or(String::new(), |flags| {
-        let flags = flags.split(" >").next().unwrap_or_default();
+        let flags: Vec<_> = flags.split(' ').take_while(|word| !word.contains('>')).collect();
+        let flags = flags.join(" ");
         format!("until muster healthcheck{flags} > health 2>&1; do kill -0 $!; sleep 0.05; done\n")
     });
     format!("{told}{command}\n{wait}")
