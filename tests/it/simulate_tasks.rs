@@ -108,7 +108,7 @@ fn gestures() -> String {
     for (take, person) in (0..24).zip(["ann", "bob", "eve"].into_iter().cycle()) {
         let (what, still) = if take / 3 % 2 == 0 { ("wave", 1) } else { ("push", 0) };
         for step in 0..40_u32 {
-            let swing = f64::from((step + take) % 8).mul_add(0.5, -2.0).abs();
+            let swing = (f64::from((step + take) % 8) / 2.0 - 2.0).abs();
             let (x, y) = if still == 1 { (swing, 0.0) } else { (0.0, swing) };
             writeln!(rows, "{take},{person},{what},{x},{y}").unwrap();
         }
