@@ -58,11 +58,11 @@ pub fn tactile(dir: &Path) -> Result<Task, DataError> {
                 outputs: CLASSES.into(),
                 hundredths: [2_000, 1_000, 1_000],
             },
-            rounds: 50,
+            rounds: 60,
             samples: 185,
             epochs: 1,
             server_learning_rate: 2.0,
-            schedule: halvings(RATES, &[30, 35, 39, 43, 47]),
+            schedule: halvings(RATES, &[36, 42, 46, 50, 54, 57]),
             evaluate: 0,
         },
     })

@@ -61,11 +61,11 @@ pub fn vision(dir: &Path) -> Result<Task, DataError> {
                 outputs: CLASSES.into(),
                 hundredths: [3_000, 1_000, 1_000],
             },
-            rounds: 30,
+            rounds: 40,
             samples: 100,
             epochs: 1,
             server_learning_rate: 2.0,
-            schedule: halvings(RATES, &[18, 20, 22, 24, 26, 28]),
+            schedule: halvings(RATES, &[20, 23, 26, 29, 32, 35, 38]),
             evaluate: 0,
         },
     })

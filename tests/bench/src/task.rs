@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The arithmetic is that of a real run ([`simulator::task::rehearsal`]). A line for each seed, then the mean. `--validate` tests
-//! on a fifth of the training samples, and learns from the rest: plans are tuned with it, never on the test samples.
+//! on a fifth of the training samples (another for each of five seeds), and learns from the rest: plans are tuned with it,
+//! never on the test samples.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -319,7 +320,8 @@ fn learn(options: &Options, seed: u64, say: &mut impl FnMut(&str)) -> Result<Cur
     wrong.map_or(Ok(curve), Err)
 }
 
-/// Each node's samples. With `--validate` the test samples become a fifth of those to learn from.
+/// Each node's samples. With `--validate` the test samples become a fifth of those to learn from, another one for each of five
+/// seeds.
 fn deal(options: &Options, task: &mut Task, seed: u64) -> Vec<Vec<Arc<Sample>>> {
     if task.pool.items().is_empty() {
         if options.validate {
@@ -331,10 +333,13 @@ fn deal(options: &Options, task: &mut Task, seed: u64) -> Vec<Vec<Arc<Sample>>> 
     }
     let mut items: Vec<Item> = task.pool.items().to_vec();
     if options.validate {
+        let length = items.len() / 5;
+        let earlier = usize::try_from(seed.saturating_sub(1) % 5).unwrap_or(0) * length;
         let order = permutation(11, u32::try_from(items.len()).unwrap_or(0));
         let fifth: BTreeSet<usize> = order
             .into_iter()
-            .take(items.len() / 5)
+            .skip(earlier)
+            .take(length)
             .filter_map(|at| usize::try_from(at).ok())
             .collect();
         let (test, training): (Vec<_>, Vec<_>) =
