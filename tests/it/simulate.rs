@@ -49,11 +49,21 @@ async fn the_same_seed_gives_the_same_digests_in_every_mode() {
 #[tokio::test]
 async fn shares_reach_processes_as_files_and_learn_the_same() {
     let common = ["--nodes", "4", "--rounds", "2", "--samples", "3", "--test-samples", "5"];
-    let world = [&common[..], &["--world", "dirichlet", "--samples-per-node", "4"]].concat();
+    let dealt = ["--world", "dirichlet", "--samples-per-node", "10", "--evaluate-samples", "2"];
+    let world = [&common[..], &dealt].concat();
     let here = json(&world).await;
     let there = json(&[&world[..], &["--mode", "process"]].concat()).await;
     assert_eq!(digests(&here), digests(&there));
     assert_ne!(digests(&here)[1..], digests(&json(&common).await)[1..], "the world matters");
+    // Each holds two of its ten back, on which the last version is tried.
+    assert_eq!(here["node_accuracies"], there["node_accuracies"]);
+    let accuracies = here["node_accuracies"].as_array().unwrap();
+    assert_eq!(accuracies.len(), 4, "{accuracies:?}");
+    assert!(accuracies.iter().all(|node| node["total"] == 2), "{accuracies:?}");
+    let less = [&common[..], &dealt[..4]].concat();
+    let less = json(&less).await;
+    assert_eq!(less["node_accuracies"], Value::Array(Vec::new()), "without being asked, none");
+    assert_ne!(digests(&here)[1..], digests(&less)[1..], "what is held back is not learned from");
 }
 
 /// Starts a simulation and stops it once a round is published.

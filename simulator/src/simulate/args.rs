@@ -44,10 +44,11 @@ pub struct Args {
     /// Samples that a node has in all, instead of what the world says.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub samples_per_node: Option<u32>,
-    /// Held-out samples on which a node evaluates each version before it learns, if it has them.
+    /// Held-out samples on which a node evaluates each version before it learns; of samples that it was dealt it holds out
+    /// the last fifth for that, at most so many.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub evaluate_samples: u32,
-    /// Evaluate versions on so many of the task's test samples, instead of all.
+    /// Evaluate versions on so many of the task's test samples, drawn once for all, instead of all.
     #[arg(long, value_name = "N")]
     pub test_samples: Option<u32>,
     /// How finely virtual time passes, in milliseconds: what is due within it happens at once.

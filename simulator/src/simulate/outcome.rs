@@ -165,7 +165,8 @@ impl Outcome {
     }
 }
 
-/// How nodes with a stream of their own would do with the final version, on samples of it that they never learn from.
+/// How nodes would do with the final version on samples of their own that they never learn from: more of their stream, or
+/// what they hold out of what they were dealt.
 fn accuracies(stage: &Stage, artifacts: &BTreeMap<u64, Bytes>) -> Vec<NodeAccuracy> {
     let last = artifacts.last_key_value();
     let Some(artifact) = last.and_then(|(_, bytes)| Artifact::parse(bytes).ok()) else {
@@ -177,10 +178,11 @@ fn accuracies(stage: &Stage, artifacts: &BTreeMap<u64, Bytes>) -> Vec<NodeAccura
     let mut bench = Bench::new();
     let mut all = Vec::new();
     for (index, name) in stage.names.iter().enumerate() {
-        if samples == 0 || !matches!(stage.life.shares().of(index), Share::Stream { .. }) {
-            break;
-        }
         let source = stage.life.shares().source(index);
+        if source.held_out(trial.samples) == 0 {
+            // It has none; or there are so many nodes that each would have less than one.
+            continue;
+        }
         let Ok(done) = bench.evaluate(&source, &artifact, &trial, &|| false) else { break };
         all.push(NodeAccuracy {
             node: name.as_str().to_owned(),

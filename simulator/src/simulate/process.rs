@@ -130,7 +130,8 @@ fn specs(stage: &Stage) -> Result<Vec<NodeSpec>, SimulateError> {
                 let path = dir.join(format!("{name}.mev"));
                 let bytes = file.map_err(std::io::Error::other).map_err(file_error(&path))?;
                 std::fs::write(&path, bytes).map_err(file_error(&path))?;
-                format!("events:{}", path.display())
+                let held_out = stage.life.shares().held_out(index);
+                format!("events:{},holdout={held_out}", path.display())
             }
             (Share::Stream { seed, class: Some(class) }, None) => {
                 format!("navigation:seed={seed},class={class}")

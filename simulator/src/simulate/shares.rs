@@ -20,6 +20,9 @@ const LABELS: u64 = 11;
 const SIZES: u64 = 12;
 const DEALING: u64 = 13;
 
+/// A node keeps one of so many dealt samples from learning, where it keeps any.
+const HELD_OUT_PART: usize = 5;
+
 /// Samples of a node where neither world nor plan says how many.
 const SAMPLES: u32 = 20;
 
@@ -29,6 +32,8 @@ pub(crate) struct Shares {
     nodes: Vec<Share>,
     channels: u16,
     classes: u8,
+    /// Most dealt samples that a node keeps from learning.
+    held_out: u32,
 }
 
 /// What one node has.
@@ -45,24 +50,6 @@ pub(crate) enum Share {
     Samples(Vec<Arc<Sample>>),
 }
 
-impl Share {
-    /// As the agent takes it.
-    ///
-    /// # Panics
-    /// Never: a navigation stream needs no file.
-    pub(crate) fn source(&self, channels: u16, classes: u8) -> Source {
-        match self {
-            Self::Stream { seed, class } => {
-                let spec = DataSpec::Navigation { seed: Some(*seed), class: *class };
-                Source::open(&spec, 0).expect("a generated stream reads no file")
-            }
-            Self::Samples(samples) => {
-                Source::of_samples(channels, classes, samples.clone(), Vec::new())
-            }
-        }
-    }
-}
-
 impl Shares {
     /// Splits what there is to learn of `task` among `nodes` nodes. No node is left without a sample: where there are more
     /// nodes than samples, some have the same ones.
@@ -71,12 +58,51 @@ impl Shares {
             Pool::Generated => generated(task, split, nodes, seed),
             Pool::Recorded(_) => recorded(task, split, nodes, seed),
         };
-        Self { nodes: shares, channels: task.channels, classes: task.classes }
+        Self { nodes: shares, channels: task.channels, classes: task.classes, held_out: 0 }
+    }
+
+    /// The same, but that each node keeps the last fifth of what it was dealt, at most `samples`, to try versions on. A stream
+    /// has other samples for that anyway.
+    pub(crate) fn holding_out(self, samples: u32) -> Self {
+        Self { held_out: samples, ..self }
+    }
+
+    /// What node `index` keeps from learning, as a number of samples at the end of those that it was dealt.
+    pub(crate) fn held_out(&self, index: usize) -> usize {
+        match &self.nodes[index] {
+            Share::Stream { .. } => 0,
+            Share::Samples(all) => (all.len() / HELD_OUT_PART)
+                .min(usize::try_from(self.held_out).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// What node `index` was dealt: to learn from, and to try versions on.
+    fn parts(&self, index: usize) -> (&[Arc<Sample>], &[Arc<Sample>]) {
+        match &self.nodes[index] {
+            Share::Stream { .. } => (&[], &[]),
+            Share::Samples(all) => all.split_at(all.len() - self.held_out(index)),
+        }
     }
 
     /// The samples of node `index`, counted from 0.
+    ///
+    /// # Panics
+    /// Never: a navigation stream needs no file.
     pub(crate) fn source(&self, index: usize) -> Source {
-        self.nodes[index].source(self.channels, self.classes)
+        match &self.nodes[index] {
+            Share::Stream { seed, class } => {
+                let spec = DataSpec::Navigation { seed: Some(*seed), class: *class };
+                Source::open(&spec, 0).expect("a generated stream reads no file")
+            }
+            Share::Samples(_) => {
+                let (training, held_out) = self.parts(index);
+                self.of_samples(training.to_vec(), held_out)
+            }
+        }
+    }
+
+    fn of_samples(&self, training: Vec<Arc<Sample>>, held_out: &[Arc<Sample>]) -> Source {
+        Source::of_samples(self.channels, self.classes, training, held_out.to_vec())
     }
 
     /// How many nodes there are.
@@ -109,7 +135,10 @@ impl Shares {
         number: u32,
         rounds: u32,
     ) -> Option<Source> {
-        let Share::Samples(all) = &self.nodes[index] else { return None };
+        let (all, held_out) = self.parts(index);
+        if all.is_empty() {
+            return None;
+        }
         let seen: Vec<Arc<Sample>> = if split.drift {
             window(all, number, rounds)
         } else {
@@ -118,8 +147,8 @@ impl Shares {
             all.iter().filter(|sample| sample.label != class).cloned().collect()
         };
         // A node that has nothing else yet keeps what it has: it is better than a node that breaks down.
-        let seen = if seen.is_empty() { all.clone() } else { seen };
-        Some(Source::of_samples(self.channels, self.classes, seen, Vec::new()))
+        let seen = if seen.is_empty() { all.to_vec() } else { seen };
+        Some(self.of_samples(seen, held_out))
     }
 }
 

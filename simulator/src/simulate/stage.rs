@@ -77,7 +77,8 @@ impl Stage {
                 items.iter().map(|item| item.sample.ticks).max().unwrap_or(navigation::TICKS)
             }
         };
-        let shares = Shares::deal(&task, &world.data, args.nodes, args.seed);
+        let shares = Shares::deal(&task, &world.data, args.nodes, args.seed)
+            .holding_out(args.evaluate_samples);
         let sample_us = u64::from(ticks) * step_us;
         let life = Life::new(world.clone(), args.seed, shares, sample_us, planned.rounds);
         if home.is_none() {

@@ -130,3 +130,28 @@ fn names_are_found_again() {
     }
     assert_eq!(index_of(&"node".parse().unwrap()), None);
 }
+
+#[test]
+fn what_is_held_out_is_not_learned_from() {
+    let shares = Shares::deal(&recorded(), &split("split = \"subject\""), 4, 3);
+    assert_eq!((shares.source(0).samples(), shares.source(0).held_out(9)), (10, 0));
+    let shares = shares.holding_out(9);
+    assert_eq!((shares.source(0).samples(), shares.source(0).held_out(9)), (8, 2), "a fifth");
+    let shares = shares.holding_out(1);
+    assert_eq!((shares.source(0).samples(), shares.source(0).held_out(9)), (9, 1), "at most one");
+    let (training, held_out) = shares.parts(0);
+    assert!(!training.iter().any(|sample| Arc::ptr_eq(sample, &held_out[0])));
+
+    // Who has too few keeps them to learn from; a stream has others.
+    let few = Shares::deal(&recorded(), &split(""), 20, 3).holding_out(9);
+    assert_eq!((few.source(0).samples(), few.source(0).held_out(9)), (2, 0));
+    let endless = Shares::deal(&navigation(1), &split(""), 2, 3).holding_out(9);
+    assert_eq!((endless.held_out(0), endless.source(0).held_out(9)), (0, 9));
+
+    // Nor in a round in which less is seen.
+    let late = split("late_class = 1\nlate_from_round = 4");
+    let shares = Shares::deal(&recorded(), &late, 4, 3).holding_out(9);
+    let early = shares.in_round(&late, 0, 1, 10).unwrap();
+    assert_eq!(early.held_out(9), 2);
+    assert!(early.samples() < 8);
+}
