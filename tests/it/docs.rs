@@ -35,6 +35,7 @@ const RELEASE: &str = "builds a release, which .ci/run does";
 const DOCKER: &str = "needs images, which tests/it/deploy_fleet.rs builds upon: it runs these";
 const ROOT: &str = "changes the host as root; tests/it/deploy.rs reads the units";
 const NETWORK: &str = "fetches packages, which .ci/run does";
+const LARGE: &str = "takes minutes in a debug build; tests/it/simulate.rs runs smaller fleets";
 const SELF: &str = "is what runs this";
 
 /// The model of the demo with three versions, made by a run of two nodes, and a coordinator that has it.
@@ -103,8 +104,23 @@ pages! {
         apart: &[("cargo build --release -p reckon-c", RELEASE)],
     },
     runs = Page { path: "docs/how-to/runs.md", before: TRAINED, apart: &[] },
+    simulate = Page {
+        path: "docs/how-to/simulate.md",
+        before: "",
+        apart: &[("muster simulate", LARGE)],
+    },
     dashboard = Page { path: "docs/reference/dashboard.md", before: GUARDED, apart: &[] },
+    metrics = Page {
+        path: "docs/reference/metrics.md",
+        before: GUARDED,
+        apart: &[("docker compose", DOCKER)],
+    },
     rest = Page { path: "docs/reference/rest.md", before: TRAINED, apart: &[] },
+    tasks = Page {
+        path: "docs/reference/tasks.md",
+        before: "",
+        apart: &[("cargo run --release", RELEASE)],
+    },
     bad_model = Page { path: "docs/tutorial/bad-model.md", before: "", apart: &[] },
     first_steps = Page { path: "docs/tutorial/first-steps.md", before: "", apart: &[] },
     own_chip = Page { path: "docs/tutorial/own-chip.md", before: "", apart: &[] },
@@ -253,4 +269,15 @@ fn every_page_with_commands_is_executed() {
     let mut known: Vec<_> = PAGES.iter().map(|page| page.path.to_owned()).collect();
     known.sort();
     assert_eq!(with, known, "left: pages with `sh` blocks; right: PAGES");
+    for path in pages().into_iter().filter(|path| !path.starts_with("docs/adr")) {
+        let page = std::fs::read_to_string(root().join(&path)).unwrap();
+        let fenced = page.split("```").step_by(2).flat_map(str::lines);
+        let command = |line: &&str| {
+            ["muster ", "cargo ", "docker "]
+                .iter()
+                .any(|name| line.starts_with(&format!("    {name}")))
+        };
+        let beside: Vec<_> = fenced.filter(command).collect();
+        assert!(beside.is_empty(), "{path}: commands stand in `sh` blocks, not so {beside:?}");
+    }
 }
