@@ -180,6 +180,7 @@ pub async fn run(
 ) -> Result<(), DemoError> {
     let mut task = Task::new(&args.data, args.seed, args.nodes, args.rounds)?;
     args.overrides.apply(&mut task.plan)?;
+    Overrides::check(&task.plan, &task.artifact)?;
     // Progress is told in rounds of the plan as it is now.
     let rounds = task.plan["rounds"].as_u64().and_then(|rounds| u32::try_from(rounds).ok());
     task.rounds = rounds.unwrap_or(task.rounds);

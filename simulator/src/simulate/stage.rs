@@ -13,6 +13,7 @@ use super::state::{Home, Saved};
 use super::world::World;
 use super::{Args, Mode, SimulateError};
 use crate::rest::Rest;
+use crate::sweep::Overrides;
 use crate::task::{Pool, Task, some};
 
 /// All that a simulation needs to know.
@@ -70,6 +71,7 @@ impl Stage {
             (0..usize::try_from(args.nodes).unwrap_or(0)).map(name_of).collect();
         let planned = plan(&task, &world, &args, &names)?;
         let artifact = task.recipe.artifact(args.seed)?;
+        Overrides::check(&planned.plan, &artifact)?;
         let step_us = task.step_us;
         let ticks = match &task.pool {
             Pool::Generated => navigation::TICKS,

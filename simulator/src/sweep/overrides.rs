@@ -1,8 +1,14 @@
 //! Flags that change a task's plan: what a sweep varies, and people too.
 
+use std::collections::BTreeMap;
+
+use agent::LearnError;
+use federation::Artifact;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
+
+use crate::cost::meter::Chip;
 
 /// Changes to a plan.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -17,19 +23,33 @@ pub struct Overrides {
 
 /// Why a plan cannot be changed so.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("--set {path}: `{at}` of the plan is not a group of values")]
-pub struct OverrideError {
-    /// The path that was given.
-    pub path: String,
-    /// The part of it that leads nowhere.
-    pub at: String,
+pub enum OverrideError {
+    /// A path leads nowhere.
+    #[error("--set {path}: `{at}` of the plan is not a group of values")]
+    Path {
+        /// The path that was given.
+        path: String,
+        /// The part of it that leads nowhere.
+        at: String,
+    },
+    /// No chip takes the registers.
+    #[error("from round {from_round} on, {why}")]
+    Register {
+        /// The first round that has them.
+        from_round: u64,
+        /// What is wrong with them.
+        why: LearnError,
+    },
 }
 
 impl OverrideError {
-    /// A stable code.
+    /// A stable code. A wrong register has the code of what is wrong with it.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        "plan_path_unknown"
+        match self {
+            Self::Path { .. } => "plan_path_unknown",
+            Self::Register { why, .. } => why.code(),
+        }
     }
 }
 
@@ -37,13 +57,13 @@ impl Overrides {
     /// Changes a plan. What the plan's values must be like is the coordinator's to say.
     ///
     /// # Errors
-    /// [`OverrideError`] when a path leads through something that has no parts.
+    /// [`OverrideError::Path`] when one leads through something that has no parts.
     pub fn apply(&self, plan: &mut Value) -> Result<(), OverrideError> {
         for (path, value) in &self.set {
             let mut place = &mut *plan;
             let mut walked: Vec<&str> = Vec::new();
             for part in path.split('.') {
-                let at = || OverrideError { path: path.clone(), at: walked.join(".") };
+                let at = || OverrideError::Path { path: path.clone(), at: walked.join(".") };
                 place =
                     place.as_object_mut().ok_or_else(at)?.entry(part).or_insert_with(|| json!({}));
                 walked.push(part);
@@ -52,6 +72,27 @@ impl Overrides {
         }
         for (name, value) in &self.registers {
             fix(plan, name, *value);
+        }
+        Ok(())
+    }
+
+    /// Whether the network of `artifact` can be learned with the registers of every round: better told before a fleet
+    /// begins than by each of its nodes.
+    ///
+    /// # Errors
+    /// [`OverrideError::Register`] when not.
+    pub fn check(plan: &Value, artifact: &Artifact) -> Result<(), OverrideError> {
+        let steps = plan["local"]["schedule"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut registers = BTreeMap::new();
+        for step in steps {
+            let from_round = step["from_round"].as_u64().unwrap_or(1);
+            for (name, value) in step["registers"].as_object().into_iter().flatten() {
+                // What is not a register's value at all is the coordinator's to say.
+                let value = value.as_u64().and_then(|value| u32::try_from(value).ok());
+                registers.extend(value.map(|value| (name.clone(), value)));
+            }
+            let fits = Chip::to_learn(artifact, &registers, 0);
+            fits.map_err(|why| OverrideError::Register { from_round, why })?;
         }
         Ok(())
     }
@@ -139,6 +180,26 @@ mod tests {
             error.to_string(),
             "--set rounds.x: `rounds` of the plan is not a group of values"
         );
+    }
+
+    #[test]
+    fn registers_that_no_chip_takes_are_told_with_their_round() {
+        let artifact = crate::task::navigation(1).recipe.artifact(1).unwrap();
+        let told = |name: &str, value: u32| {
+            let plan = json!({"local": {"schedule": [
+                {"from_round": 1, "registers": {"SPI_KAPPA": 100}},
+                {"from_round": 7, "registers": {name: value}},
+            ]}});
+            Overrides::check(&plan, &artifact).map_err(|error| (error.code(), error.to_string()))
+        };
+        assert_eq!(told("SPI_KAPPA", 255), Ok(()));
+        let (code, text) = told("SPI_KAPPA", 256).unwrap_err();
+        assert_eq!(code, "out_of_range");
+        assert_eq!(
+            text,
+            "from round 7 on, the order's registers: SPI_KAPPA: value 256 is outside 0..=255"
+        );
+        assert_eq!(told("SPI_LR_P_WIMP", 1).unwrap_err().0, "unknown_register");
     }
 
     #[test]
