@@ -1,7 +1,7 @@
 //! Recordings: what the published sets hold as tasks, what `muster data check` says of them, and HDF5 as Python writes it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -10,17 +10,7 @@ use simulator::task::{Task, Words, audition, tactile, vision};
 
 use crate::support::process::muster;
 use crate::support::python::python;
-use crate::support::require::skip;
-
-/// The folder of a published set beside the project; says that `test` is skipped where it is not there.
-fn shared(test: &str, set: &str) -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(set);
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    skip(test, "data", &format!("../shared/data/{set} is not there"));
-    None
-}
+use crate::support::require::{shared, skip};
 
 async fn check(dir: &Path) -> (Option<i32>, Value) {
     let mut command = muster();

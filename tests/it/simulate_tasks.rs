@@ -1,12 +1,12 @@
 //! `muster simulate` on recordings: the published sets, where they are there, and a table of one's own.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::support::process::{digests, ended, report, started};
-use crate::support::require::skip;
+use crate::support::require::shared;
 
 /// Nodes and rounds of each of these: the sets have hundreds of samples, of which the nodes learn from few.
 const NODES: u64 = 3;
@@ -25,16 +25,6 @@ async fn simulate(args: &[&str], dir: &Path) -> Value {
     let output = ended(started(&words)).await;
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     report(dir)
-}
-
-/// The folder of a published set beside the project; says that `test` is skipped where it is not there.
-fn shared(test: &str, set: &str) -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(set);
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    skip(test, "data", &format!("../shared/data/{set} is not there"));
-    None
 }
 
 /// What holds of any report of these: who took part in what, over a network of this shape.

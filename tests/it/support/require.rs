@@ -1,6 +1,7 @@
 //! Skipping, honestly: a skip is printed, and is a failure where `MUSTER_REQUIRE` names what is missing.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 /// Says that test `name` is skipped because `what` is missing.
 ///
@@ -16,4 +17,14 @@ pub(crate) fn skip(name: &str, what: &str, why: &str) {
         !required.split(',').any(|word| word.trim() == what),
         "{name} was skipped ({why}), MUSTER_REQUIRE={required}"
     );
+}
+
+/// The folder of a published set beside the project; says that `test` is skipped where it is not there.
+pub(crate) fn shared(test: &str, set: &str) -> Option<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(set);
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    skip(test, "data", &format!("../shared/data/{set} is not there"));
+    None
 }
