@@ -1,7 +1,7 @@
 //! `muster data`: what a folder of recordings holds, and what a fleet needs to learn from it. The work is `simulator`'s; here is
 //! its command line.
 
-mod deal;
+pub(crate) mod deal;
 
 use std::path::PathBuf;
 

@@ -144,32 +144,16 @@ fn specs(nodes: u32, data: impl Fn(u32) -> String) -> Vec<NodeSpec> {
 fn planned(recipe: &Recipe, nodes: &[NodeSpec], rounds: u32, seed: u64) -> Value {
     let names: Vec<_> = nodes.iter().map(|node| &node.name).collect();
     let quorum = (names.len() * 2).div_ceil(3);
-    let schedule: Vec<_> = recipe
-        .schedule
-        .iter()
-        .map(|step| json!({"from_round": step.from_round, "registers": step.registers}))
-        .collect();
-    json!({
-        "strategy": {
-            "name": "fedavg",
-            "server_learning_rate": recipe.server_learning_rate,
-            "weighting": "samples",
-        },
-        "rounds": rounds,
-        "cohort": {
-            "select": {"fleet": "demo"},
-            "goal": names.len(),
-            "quorum": quorum,
-            "deadline_ms": DEADLINE_MS,
-            "nodes": names,
-        },
-        "local": {
-            "samples": recipe.samples,
-            "epochs": recipe.epochs,
-            "evaluate_samples": recipe.evaluate,
-            "schedule": schedule,
-        },
-        "seed": seed,
-        "reproducible": true,
-    })
+    let cohort = json!({
+        "select": {"fleet": "demo"},
+        "goal": names.len(),
+        "quorum": quorum,
+        "deadline_ms": DEADLINE_MS,
+        "nodes": names,
+    });
+    let mut plan = recipe.plan(cohort, seed);
+    plan["rounds"] = rounds.into();
+    plan["local"]["evaluate_samples"] = recipe.evaluate.into();
+    plan["reproducible"] = true.into();
+    plan
 }

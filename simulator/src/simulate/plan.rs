@@ -73,28 +73,12 @@ pub(crate) fn plan(
     } else {
         cohort["over_selection"] = (f64::from(over) / 1_000.0).into();
     }
-    let schedule: Vec<Value> = recipe
-        .schedule
-        .iter()
-        .map(|step| json!({"from_round": step.from_round, "registers": step.registers}))
-        .collect();
-    let mut plan = json!({
-        "strategy": {
-            "name": "fedavg",
-            "server_learning_rate": recipe.server_learning_rate,
-            "weighting": "samples",
-        },
-        "rounds": rounds,
-        "cohort": cohort,
-        "local": {
-            "samples": samples,
-            "epochs": epochs,
-            "evaluate_samples": args.evaluate_samples,
-            "schedule": schedule,
-        },
-        "seed": args.seed,
-        "reproducible": named,
-    });
+    let mut plan = recipe.plan(cohort, args.seed);
+    plan["rounds"] = rounds.into();
+    plan["local"]["samples"] = samples.into();
+    plan["local"]["epochs"] = epochs.into();
+    plan["local"]["evaluate_samples"] = args.evaluate_samples.into();
+    plan["reproducible"] = named.into();
     let wishes = world.plan.clone();
     if let Some(name) = wishes["strategy"]["name"].as_str()
         && name != "fedavg"

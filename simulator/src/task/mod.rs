@@ -25,7 +25,7 @@ use tasks::random::permutation;
 
 pub use self::audition::{Words, audition};
 pub use self::gesture::{gesture, shd};
-pub use self::navigation::{navigation, node_seed, recorded_cues};
+pub use self::navigation::{navigation, node_seed, recipe as navigation_recipe, recorded_cues};
 pub use self::network::halvings;
 pub use self::open::open;
 pub use self::recipe::{Initial, Recipe};

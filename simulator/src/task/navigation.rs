@@ -60,7 +60,8 @@ fn task(plan: &Plan, pool: Pool, test: Arc<[Sample]>) -> Task {
 }
 
 /// The chip's own network, learned by this plan.
-pub(crate) fn recipe(plan: &Plan) -> Recipe {
+#[must_use]
+pub fn recipe(plan: &Plan) -> Recipe {
     Recipe {
         registers: chip::config_text(),
         neurons: chip::neurons_text(),

@@ -2,6 +2,7 @@
 
 use agent::learner::{BuildError, Weights, reckon_artifact};
 use federation::{Artifact, ScheduleStep};
+use serde_json::{Value, json};
 use tasks::navigation;
 use tasks::random::{Rng, derive};
 use tasks::weights::{Deviation, fill_normal};
@@ -69,6 +70,27 @@ impl Recipe {
         };
         let weights = Weights { input: &input, recurrent: &recurrent, output: &output };
         reckon_artifact(&self.registers, &self.neurons, weights)
+    }
+
+    /// The plan by which it is learned in rounds of this cohort, as `POST /v1/runs` takes it.
+    #[must_use]
+    pub fn plan(&self, cohort: Value, seed: u64) -> Value {
+        let schedule: Vec<Value> = self
+            .schedule
+            .iter()
+            .map(|step| json!({"from_round": step.from_round, "registers": step.registers}))
+            .collect();
+        json!({
+            "strategy": {
+                "name": "fedavg",
+                "server_learning_rate": self.server_learning_rate,
+                "weighting": "samples",
+            },
+            "rounds": self.rounds,
+            "cohort": cohort,
+            "local": {"samples": self.samples, "epochs": self.epochs, "schedule": schedule},
+            "seed": seed,
+        })
     }
 }
 

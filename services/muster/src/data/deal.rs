@@ -56,7 +56,7 @@ pub(super) fn run(args: &DealArgs) -> Result<u8, Failure> {
         Ok::<_, Failure>(path.display().to_string())
     };
     let model = write("model.muster", &artifact.encode())?;
-    let plan = plan(&task.recipe, *nodes, *seed);
+    let plan = plan(&task.recipe, u64::from(*nodes), DEADLINE_MS, *seed);
     let text = serde_json::to_string_pretty(&plan).expect("a plan is always JSON");
     let plan = write("plan.json", format!("{text}\n").as_bytes())?;
     let mut shares = Vec::new();
@@ -108,28 +108,15 @@ fn deal(task: &Task, nodes: u32, seed: u64) -> Vec<Vec<&Sample>> {
     shares
 }
 
-/// The task's plan for so many nodes, as `POST /v1/runs` takes it.
-fn plan(recipe: &Recipe, nodes: u32, seed: u64) -> Value {
-    let schedule = recipe.schedule.iter();
-    let schedule = schedule
-        .map(|step| json!({"from_round": step.from_round, "registers": step.registers}))
-        .collect::<Vec<_>>();
-    json!({
-        "strategy": {
-            "name": "fedavg",
-            "server_learning_rate": recipe.server_learning_rate,
-            "weighting": "samples",
-        },
-        "rounds": recipe.rounds,
-        "cohort": {
-            "goal": nodes,
-            "quorum": nodes.div_ceil(2),
-            "over_selection": 1.0,
-            "deadline_ms": DEADLINE_MS,
-        },
-        "local": {"samples": recipe.samples, "epochs": recipe.epochs, "schedule": schedule},
-        "seed": seed,
-    })
+/// The plan of `recipe` for so many nodes of which half suffice, as `POST /v1/runs` takes it.
+pub(crate) fn plan(recipe: &Recipe, nodes: u64, deadline_ms: u64, seed: u64) -> Value {
+    let cohort = json!({
+        "goal": nodes,
+        "quorum": nodes.div_ceil(2),
+        "over_selection": 1.0,
+        "deadline_ms": deadline_ms,
+    });
+    recipe.plan(cohort, seed)
 }
 
 fn describe(about: &Value) -> String {
@@ -188,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_plan_is_the_recipes() {
-        let plan = plan(&navigation(1).recipe, 3, 7);
+        let plan = plan(&navigation(1).recipe, 3, DEADLINE_MS, 7);
         assert_eq!((&plan["cohort"]["goal"], &plan["cohort"]["quorum"]), (&json!(3), &json!(2)));
         assert_eq!((&plan["local"]["samples"], &plan["seed"]), (&json!(10), &json!(7)));
         assert_eq!(plan["local"]["schedule"][0]["registers"]["SPI_REGUL_MODE"], 0);

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use simulator::task::navigation_recipe;
 use tasks::navigation::plan::FLEET;
 use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
+use crate::data::deal;
 use crate::failure::{Failure, status};
 use crate::print::{Out, note};
 use crate::remote::Remote;
@@ -124,30 +126,7 @@ async fn together(client: &Client, nodes_min: u32, longest: Duration) -> Result<
 
 /// The task's plan for so many nodes: that for a fleet of 20, measured with 8 as well (ADR 0023).
 fn plan(nodes: u64) -> Value {
-    let step = |step: &tasks::navigation::plan::Step| {
-        let registers = step.registers.iter().map(|&(name, value)| (name.to_owned(), json!(value)));
-        json!({"from_round": step.from_round, "registers": registers.collect::<serde_json::Map<_, _>>()})
-    };
-    json!({
-        "strategy": {
-            "name": "fedavg",
-            "server_learning_rate": FLEET.server_learning_rate,
-            "weighting": "samples",
-        },
-        "rounds": FLEET.rounds,
-        "cohort": {
-            "goal": nodes,
-            "quorum": nodes.div_ceil(2),
-            "over_selection": 1.0,
-            "deadline_ms": DEADLINE_MS,
-        },
-        "local": {
-            "samples": FLEET.samples,
-            "epochs": FLEET.epochs,
-            "schedule": FLEET.schedule.iter().map(step).collect::<Vec<_>>(),
-        },
-        "seed": 1,
-    })
+    deal::plan(&navigation_recipe(&FLEET), nodes, DEADLINE_MS, 1)
 }
 
 fn tell(out: Out, run: &Value, open_at: &str, sign_in: Option<&str>) -> Result<u8, Failure> {
