@@ -1,27 +1,21 @@
 //! The examples for people who write in other languages, run as they stand, against a coordinator with TLS and tokens.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 use simulator::{Access, Rest};
 use tokio::process::Command;
 
+use crate::support::compose::root;
 use crate::support::fixture;
 use crate::support::process::{Serve, muster};
-use crate::support::python::python;
+use crate::support::python::{EXAMPLES, python};
 use crate::support::require::skip;
 
 /// Nodes of the Python fleet; each sees two of four classes.
 const NODES: [&str; 2] = ["0,1", "2,3"];
 const ROUNDS: u64 = 8;
-
-fn root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
-}
-
-/// What the examples need.
-const MODULES: &str = "cryptography, grpc, grpc_tools.protoc, matplotlib, numpy";
 
 async fn run(command: &mut Command) -> String {
     let output = command.output().await.unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -67,7 +61,7 @@ impl Guarded {
     /// An example in Python.
     fn example(&self, script: &str) -> Command {
         let mut command = Command::new(&self.python);
-        command.arg(root("deploy/examples/python").join(script)).arg("--ca-file");
+        command.arg(root().join("deploy/examples/python").join(script)).arg("--ca-file");
         command.arg(self.path("cert.pem")).env("PYTHONPATH", self.path("gen"));
         command.env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
         command
@@ -77,13 +71,13 @@ impl Guarded {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_in_python_learns_what_none_of_its_nodes_sees_alone() {
     let name = "a_fleet_in_python_learns_what_none_of_its_nodes_sees_alone";
-    let Some(python) = python(MODULES) else {
+    let Some(python) = python(EXAMPLES) else {
         return skip(name, "python", "python3 lacks what deploy/examples/python asks for");
     };
     let site = Guarded::start(python).await;
     std::fs::create_dir(site.path("gen")).unwrap();
     let mut protoc = Command::new(&site.python);
-    protoc.args(["-m", "grpc_tools.protoc", "-I"]).arg(root("proto"));
+    protoc.args(["-m", "grpc_tools.protoc", "-I"]).arg(root().join("proto"));
     protoc.arg("--python_out").arg(site.path("gen"));
     protoc.arg("--grpc_python_out").arg(site.path("gen")).arg("muster/fleet/v1/fleet.proto");
     run(&mut protoc).await;
@@ -93,7 +87,7 @@ async fn a_fleet_in_python_learns_what_none_of_its_nodes_sees_alone() {
                 w = {'w': numpy.zeros((16, 4), numpy.int8)}\n\
                 print(base64.b64encode(artifact.write('linear/1', b'', w)).decode())";
     let mut first = Command::new(&site.python);
-    first.args(["-c", make]).env("PYTHONPATH", root("deploy/examples/python"));
+    first.args(["-c", make]).env("PYTHONPATH", root().join("deploy/examples/python"));
     let artifact = run(first.env("PYTHONDONTWRITEBYTECODE", "1")).await;
     let model = json!({"name": "linear", "artifact": artifact.trim_end()});
     let _: Value = site.rest.post("/v1/models", &model).await.unwrap();
@@ -141,7 +135,7 @@ async fn reflection_tells_a_client_without_our_files_what_to_call() {
     let token = std::fs::read_to_string(site.path("data/admin.token")).unwrap();
     let ask = |ca_file: PathBuf, token: Option<&str>| {
         let mut command = Command::new(&site.python);
-        command.arg(root("tests/it/python/reflection.py"));
+        command.arg(root().join("tests/it/python/reflection.py"));
         command.arg(site.serve.grpc().trim_start_matches("https://")).arg(ca_file).args(token);
         command
     };
@@ -173,7 +167,7 @@ async fn reflection_tells_a_client_without_our_files_what_to_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_in_python_draws_a_version() {
     let name = "a_script_in_python_draws_a_version";
-    let Some(python) = python(MODULES) else {
+    let Some(python) = python(EXAMPLES) else {
         return skip(name, "python", "python3 lacks what deploy/examples/python asks for");
     };
     let site = Guarded::start(python).await;

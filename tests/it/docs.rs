@@ -11,14 +11,15 @@
 //! * What cannot run in a test stands in [`PAGES`] with why; so does what has to be there before a page begins.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::time::timeout;
 
+use crate::support::compose::root;
 use crate::support::process::{MUSTER, PATIENCE, free_of_settings};
-use crate::support::python::python;
+use crate::support::python::{EXAMPLES, python};
 use crate::support::require::skip;
 
 /// A page whose commands run.
@@ -127,10 +128,6 @@ pages! {
     own_sensor = Page { path: "docs/tutorial/own-sensor.md", before: "", apart: &[] },
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
 /// All pages: README and what is below docs.
 fn pages() -> Vec<String> {
     let mut found = vec!["README.md".to_owned()];
@@ -225,8 +222,7 @@ async fn run(name: &str, page: &Page) {
     let session = session(page, &address);
     let mut dirs = Vec::new();
     if session.contains("\npython") {
-        let Some(python) = python("cryptography, grpc, grpc_tools.protoc, matplotlib, numpy")
-        else {
+        let Some(python) = python(EXAMPLES) else {
             return skip(name, "python", "python3 lacks what deploy/examples/python asks for");
         };
         dirs.extend(python.parent().map(Path::to_owned));

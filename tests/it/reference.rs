@@ -1,16 +1,13 @@
 //! docs/reference/codes.md against the code: no code is missing, none is left that is gone, statuses and meanings are true.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use federation::RefusalCode;
 use serde_json::Value;
 
+use crate::support::compose::root;
 use crate::support::process::Serve;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 fn file() -> PathBuf {
     root().join("docs/reference/codes.md")

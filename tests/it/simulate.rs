@@ -66,10 +66,29 @@ async fn shares_reach_processes_as_files_and_learn_the_same() {
     assert_ne!(digests(&here)[1..], digests(&less)[1..], "what is held back is not learned from");
 }
 
+/// Stops a simulation once it has told a line for which it is time.
+async fn stopped_at(mut child: Child, is_time: impl Fn(&str) -> bool) -> Output {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let reached = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if is_time(&line) {
+                return;
+            }
+        }
+        panic!("it ended too early");
+    };
+    timeout(PATIENCE, reached).await.expect("it comes so far");
+    signal(&child, Signal::INT);
+    let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let output = ended(child).await;
+    rest.await.unwrap();
+    output
+}
+
 /// Starts a simulation and stops it once a round is published.
 async fn stopped(mode: &str, dir: &Path, rounds: &str) -> Output {
     let path = dir.to_str().unwrap();
-    let mut child = spawn(&[
+    let child = spawn(&[
         "--nodes",
         "6",
         "--rounds",
@@ -83,21 +102,7 @@ async fn stopped(mode: &str, dir: &Path, rounds: &str) -> Output {
         "--report",
         path,
     ]);
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let begun = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if line.starts_with("round ") && !line.starts_with("round 0/") {
-                return;
-            }
-        }
-        panic!("it ended before a round was published");
-    };
-    timeout(PATIENCE, begun).await.expect("a round is published");
-    signal(&child, Signal::INT);
-    let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    let output = ended(child).await;
-    rest.await.unwrap();
-    output
+    stopped_at(child, |line| line.starts_with("round ") && !line.starts_with("round 0/")).await
 }
 
 #[tokio::test]
@@ -113,23 +118,13 @@ async fn a_stop_leaves_a_partial_report_and_can_be_resumed() {
         assert_eq!(partial["plan"]["rounds"], 400);
 
         // The rest of 400 rounds is too much for a test: it is stopped again, further on.
-        let mut again = spawn(&["--resume", dir.path().to_str().unwrap()]);
-        let mut lines = BufReader::new(again.stderr.take().unwrap()).lines();
-        let further = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                let round = line.strip_prefix("round ").and_then(|rest| rest.split_once('/'));
-                let round = round.and_then(|(round, _)| round.parse::<usize>().ok());
-                if round.is_some_and(|round| round > before.len()) {
-                    return;
-                }
-            }
-            panic!("it ended too early");
-        };
-        timeout(PATIENCE, further).await.expect("it goes on");
-        signal(&again, Signal::INT);
-        let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        assert_eq!(ended(again).await.status.code(), Some(130));
-        rest.await.unwrap();
+        let again = spawn(&["--resume", dir.path().to_str().unwrap()]);
+        let further = stopped_at(again, |line| {
+            let round = line.strip_prefix("round ").and_then(|rest| rest.split_once('/'));
+            let round = round.and_then(|(round, _)| round.parse::<usize>().ok());
+            round.is_some_and(|round| round > before.len())
+        });
+        assert_eq!(further.await.status.code(), Some(130));
         let further = report(dir.path());
         let after = digests(&further);
         assert!(after.len() > before.len(), "{mode}");
@@ -308,21 +303,8 @@ async fn a_sweep_is_a_grid_of_runs_that_goes_on_where_it_was_stopped() {
     let (file, out) = (dir.path().join("sweep.toml"), dir.path().join("out"));
     let words = ["--sweep", file.to_str().unwrap(), "--report", out.to_str().unwrap()];
     std::fs::write(&file, sweep("[1, 2]")).unwrap();
-    let mut child = spawn(&words);
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let begun = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if line.starts_with("1/4 ") {
-                return;
-            }
-        }
-        panic!("it ended before a run did");
-    };
-    timeout(PATIENCE, begun).await.expect("a run ends");
-    signal(&child, Signal::INT);
-    let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    assert_eq!(ended(child).await.status.code(), Some(130));
-    rest.await.unwrap();
+    let output = stopped_at(spawn(&words), |line| line.starts_with("1/4 ")).await;
+    assert_eq!(output.status.code(), Some(130));
     let stopped = runs(&out);
     assert_eq!(stopped.len(), 4);
     let done = stopped.iter().filter(|run| run.2.is_some()).count();

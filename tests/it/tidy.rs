@@ -7,13 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("this package stands in services/muster")
-        .to_owned()
-}
+use crate::support::compose::root;
 
 /// Offline, and therefore for this platform alone: what others need may never have been downloaded.
 fn metadata() -> Metadata {

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+/// What deploy/examples/python imports.
+pub(crate) const EXAMPLES: &str = "cryptography, grpc, grpc_tools.protoc, matplotlib, numpy";
+
 /// `MUSTER_PYTHON`, else python3; none if it cannot import `modules`.
 pub(crate) fn python(modules: &str) -> Option<PathBuf> {
     let python =
