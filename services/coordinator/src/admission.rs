@@ -4,6 +4,7 @@
 //! it waits for a group; and the transaction that counts the group judges again, because the round may have closed
 //! meanwhile. The receipt goes out after the commit.
 
+use bytes::Bytes;
 use federation::admission::{RoundView, Verdict, check_payload, judge};
 use federation::round::RoundState;
 use federation::{Answer, Candidate, Receipt, Refusal};
@@ -69,7 +70,7 @@ impl Core {
     pub(crate) async fn count(
         &self,
         candidate: Candidate,
-        payload: Vec<u8>,
+        payload: Bytes,
         room: OwnedSemaphorePermit,
     ) -> Result<Answer<Receipt>, Uncounted> {
         let lanes = match check_payload(&candidate, &payload) {

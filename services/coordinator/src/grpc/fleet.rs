@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use federation::limits::{CHUNK_BYTES, DRAIN_MESSAGES_MAX};
 use federation::{Answer, Candidate, Evaluation, NodeId, Receipt, Refusal, RefusalCode};
 use proto::convert::{
@@ -253,19 +254,28 @@ impl Shown {
 async fn read_payload(
     parts: &mut Streaming<v1::PushUpdateRequest>,
     candidate: &Candidate,
-) -> Result<Vec<u8>, CallError> {
+) -> Result<Bytes, CallError> {
     let announced = usize::try_from(candidate.payload_bytes).unwrap_or(usize::MAX);
-    let mut payload = Vec::with_capacity(announced);
+    let mut payload = Bytes::new();
     while let Some(part) = next_part(parts).await? {
         let UpdatePart::Chunk(bytes) = part else {
             return Err(out_of_order("`chunk` after the first message").into());
         };
-        payload.extend_from_slice(&bytes);
+        // Most payloads are one chunk, which is taken as it came.
+        payload = if payload.is_empty() { bytes } else { joined(payload, &bytes, announced) };
         if payload.len() > announced {
             break;
         }
     }
     Ok(payload)
+}
+
+/// `payload` with `more` of it behind, in a buffer for all that was announced.
+fn joined(payload: Bytes, more: &[u8], announced: usize) -> Bytes {
+    let mut joined = BytesMut::from(payload);
+    joined.reserve(announced.saturating_sub(joined.len()).max(more.len()));
+    joined.extend_from_slice(more);
+    joined.freeze()
 }
 
 async fn next_part(

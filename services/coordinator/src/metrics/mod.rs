@@ -50,7 +50,7 @@ pub(crate) struct Metrics {
     violations: Counts,
     requests: Family<Vec<(&'static str, String)>, Counter>,
     request_seconds: Times<Vec<(&'static str, String)>>,
-    calls: Family<[(&'static str, String); 2], Counter>,
+    calls: Family<[(&'static str, &'static str); 2], Counter>,
     /// Updates that were refused, for people to see whose and why.
     pub(crate) refused: Refused,
 }
@@ -198,8 +198,8 @@ impl Metrics {
     }
 
     /// A node's call was answered.
-    pub(crate) fn call(&self, method: &str, code: &str) {
-        let labels = [("method", method.to_owned()), ("code", code.to_owned())];
+    pub(crate) fn call(&self, method: &'static str, code: &'static str) {
+        let labels = [("method", method), ("code", code)];
         self.calls.get_or_create(&labels).inc();
     }
 }

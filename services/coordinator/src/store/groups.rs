@@ -1,8 +1,8 @@
 //! The transaction that counts a group of updates: each is judged again, its contribution inserted, and only what was
 //! inserted is folded into its round's sum. One update that does not count refuses itself, never its group.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use federation::admission::{Verdict, judge};
@@ -183,13 +183,9 @@ async fn count_round(
         }
     }
     let Some(target) = target.filter(|_| !accepted.is_empty()) else { return Ok(()) };
-    let inserted = insert(tx, met, target.key, offers, &accepted, now).await?;
+    insert(tx, met, target.key, offers, &accepted, now).await?;
     let mut folded = Vec::with_capacity(accepted.len());
-    for (node, at) in accepted {
-        if !inserted.contains(node) {
-            target.accepted -= 1;
-            continue;
-        }
+    for at in accepted.into_values() {
         let Candidate { round, payload, .. } = offers[at].candidate;
         answers[at] = Counting::Done(Ok(Receipt { round, payload, counted_at_ms: now.0 }));
         folded.push(&offers[at]);
@@ -208,7 +204,8 @@ fn full(met: &Ordered, candidate: &Candidate) -> Refusal {
     Refusal::new(RefusalCode::RoundFull, "round", expected, candidate.round)
 }
 
-/// Inserts contributions, and answers with the nodes whose row was not there before: the key is the guarantee.
+/// Inserts contributions of nodes that have none in the round. The key is the guarantee: were there one after all, the whole
+/// group would fail, and whoever is in it ask again.
 async fn insert(
     tx: &mut SqliteConnection,
     met: &Ordered,
@@ -216,7 +213,7 @@ async fn insert(
     offers: &[Offer],
     accepted: &BTreeMap<&str, usize>,
     now: Timestamp,
-) -> Result<BTreeSet<String>, Fault> {
+) -> Result<(), Fault> {
     let row = |(&node, &at): (&&str, &usize)| {
         let Candidate { payload, samples, payload_bytes, ref metrics, .. } = offers[at].candidate;
         let Metrics { correct, synaptic_ops, bytes_down } = *metrics;
@@ -231,21 +228,20 @@ async fn insert(
         )
     };
     let rows: Vec<_> = accepted.iter().map(row).collect();
-    let inserted: Vec<String> = sqlx::query_scalar(
+    sqlx::query(
         "INSERT INTO contributions (round_id, node_id, payload_digest, samples, correct, synaptic_ops,
              bytes_up, bytes_down, counted_ms, counted_in)
          SELECT ?1, value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
              value ->> 6, ?2, ?3
-         FROM json_each(?4) WHERE true
-         ON CONFLICT DO NOTHING RETURNING node_id",
+         FROM json_each(?4)",
     )
     .bind(met.key.0)
     .bind(sql(now.0))
     .bind((counted_in != met.key).then_some(counted_in.0))
     .bind(serde_json::to_string(&rows).expect("texts and numbers are always JSON"))
-    .fetch_all(tx)
+    .execute(tx)
     .await?;
-    Ok(inserted.into_iter().collect())
+    Ok(())
 }
 
 impl Target {
