@@ -60,7 +60,8 @@ pub enum Scope {
 /// The tokens in memory, and who guesses.
 #[derive(Debug)]
 pub(crate) struct Access {
-    auth: Auth,
+    nodes: Auth,
+    people: Auth,
     entropy: Arc<dyn Entropy>,
     tokens: Mutex<BTreeMap<u64, Held>>,
     /// Held while the tokens are read again: an older reading must not replace a newer one.
@@ -149,10 +150,11 @@ impl Seat {
 
 impl Access {
     /// As yet without tokens.
-    pub(crate) fn new(auth: Auth, entropy: Arc<dyn Entropy>) -> Self {
+    pub(crate) fn new(nodes: Auth, people: Auth, entropy: Arc<dyn Entropy>) -> Self {
         let sessions = session::Sessions::new(&*entropy);
         Self {
-            auth,
+            nodes,
+            people,
             entropy,
             sessions,
             tokens: Mutex::default(),
@@ -162,9 +164,14 @@ impl Access {
         }
     }
 
-    /// Whether callers must show who they are.
-    pub(crate) fn is_on(&self) -> bool {
-        self.auth == Auth::Tokens
+    /// Whether nodes must show who they are.
+    pub(crate) fn asks_nodes(&self) -> bool {
+        self.nodes == Auth::Tokens
+    }
+
+    /// Whether people and tools must.
+    pub(crate) fn asks_people(&self) -> bool {
+        self.people == Auth::Tokens
     }
 
     /// A new secret.

@@ -199,7 +199,8 @@ impl Config {
                 versions_every: self.retention_versions_every,
             },
             pace: Pace { asks_per_s_max: self.ask_per_s_max, idle_ms: self.idle_retry_ms_max },
-            auth: self.auth,
+            nodes: self.auth,
+            people: self.auth,
         }
     }
 }

@@ -77,8 +77,10 @@ pub(crate) struct Limits {
     pub(crate) retention: Policy,
     /// How often the fleet may ask.
     pub(crate) pace: Pace,
-    /// Whether callers must show who they are.
-    pub(crate) auth: Auth,
+    /// Whether nodes must show who they are.
+    pub(crate) nodes: Auth,
+    /// Whether people and tools must.
+    pub(crate) people: Auth,
     /// How often rounds are looked at when nothing calls for it.
     pub(crate) tick: Duration,
     /// Longest that shutdown waits for requests in flight.
@@ -122,7 +124,7 @@ impl Core {
             stop: CancellationToken::new(),
             failing: AtomicBool::new(false),
             traces: Traces::default(),
-            access: Access::new(limits.auth, entropy),
+            access: Access::new(limits.nodes, limits.people, entropy),
             full: AtomicBool::new(false),
             metrics,
             limits: RwLock::new(*limits),

@@ -12,6 +12,7 @@ mod wire;
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use federation::Clock;
@@ -26,7 +27,7 @@ use tonic_health::server::HealthReporter;
 use crate::access::{FirstToken, first_token};
 use crate::commit::{self, Waiting};
 use crate::config::{Config, Loaded};
-use crate::core::{Core, Readiness};
+use crate::core::{Core, Limits, Readiness};
 use crate::entropy::SystemEntropy;
 use crate::start::{self, StartError};
 use crate::store::{Sql, Store};
@@ -102,7 +103,7 @@ impl Coordinator {
         let (grpc_listener, grpc_addr) = start::listen("--grpc-listen", config.grpc_listen).await?;
         let store =
             start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
-        let (core, updates) = open(&config, store.await?, clock).await?;
+        let (core, updates) = open(&config.data_dir, &config.limits(), store.await?, clock).await?;
         let seats = files::seats();
         let nodes = Door::new("gRPC", grpc_listener, seats.nodes)
             .encrypted(certificates.as_ref(), Speech::Grpc, &limits)
@@ -135,14 +136,15 @@ fn people(
 
 /// The core over an open store, with the tokens there are; where they are wanted, there is one of an admin.
 async fn open(
-    config: &Config,
+    dir: &Path,
+    limits: &Limits,
     store: Store,
     clock: Arc<dyn Clock>,
 ) -> Result<(Arc<Core>, mpsc::Receiver<Waiting>), StartError> {
-    let (core, updates) = Core::new(store, clock, Arc::new(SystemEntropy), &config.limits());
-    if core.access.is_on() {
-        let unwritable = |error| start::unwritable(&config.data_dir, &error);
-        let first = first_token(&core.access, &core.store, &config.data_dir, &*core.clock).await;
+    let (core, updates) = Core::new(store, clock, Arc::new(SystemEntropy), limits);
+    if core.access.asks_people() {
+        let unwritable = |error| start::unwritable(dir, &error);
+        let first = first_token(&core.access, &core.store, dir, &*core.clock).await;
         if let FirstToken::In(file) = first.map_err(unwritable)? {
             tracing::warn!(file = %file.display(), "no admin token holds: a new one is in this file");
         }

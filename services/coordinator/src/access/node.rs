@@ -69,7 +69,7 @@ impl Core {
         &self,
         shown: Option<&Credential>,
     ) -> Result<Result<Visit, Denied>, StoreError> {
-        if !self.access.is_on() {
+        if !self.access.asks_nodes() {
             return Ok(Ok(Visit(None)));
         }
         let Some(Credential { node, hash }) = shown else {
@@ -94,7 +94,7 @@ impl Core {
 
     /// Takes a call of `node` from its rate.
     pub(crate) fn take_turn(&self, node: &NodeId) -> Result<(), Denied> {
-        if !self.access.is_on() {
+        if !self.access.asks_nodes() {
             return Ok(());
         }
         let taken = self.presence.take_turn(node, self.clock.monotonic_ms());
@@ -107,7 +107,7 @@ impl Core {
         enrolment: Enrolment,
         shown: Option<NodeId>,
     ) -> Result<Answer<NodeId>, StoreError> {
-        let entry = match (self.access.is_on(), &enrolment.proof) {
+        let entry = match (self.access.asks_nodes(), &enrolment.proof) {
             (false, _) => Entry::Open,
             (true, proof) => {
                 let proof = proof.as_ref().map(|proof| proven(&enrolment, proof));

@@ -22,7 +22,7 @@ impl Entropy for Fixed {
 }
 
 fn access() -> Access {
-    Access::new(Auth::Tokens, Arc::new(SystemEntropy))
+    Access::new(Auth::Tokens, Auth::Tokens, Arc::new(SystemEntropy))
 }
 
 /// How many wrong secrets may come from `peer` now.
@@ -63,7 +63,7 @@ fn many_who_guess_take_no_more_memory_and_do_not_push_out_who_guesses_most() {
 fn two_coordinators_draw_different_secrets_and_the_same_only_from_the_same_seed() {
     let secrets = [access().new_secret(), access().new_secret()];
     assert_ne!(secrets[0], secrets[1]);
-    let seeded = || Access::new(Auth::Tokens, Arc::new(Fixed(7))).new_secret();
+    let seeded = || Access::new(Auth::Tokens, Auth::Tokens, Arc::new(Fixed(7))).new_secret();
     assert_eq!(seeded(), seeded());
 }
 

@@ -41,9 +41,9 @@ pub(super) async fn identify(
     next: Next,
 ) -> Response {
     let scope = needed(request.method(), request.uri().path());
-    let (Some(scope), true) = (scope, core.access.is_on()) else {
+    let (Some(scope), true) = (scope, core.access.asks_people()) else {
         // Where nobody is asked for a token, everybody may do everything.
-        let scope = (!core.access.is_on()).then_some(Scope::Admin);
+        let scope = (!core.access.asks_people()).then_some(Scope::Admin);
         request.extensions_mut().insert(Caller { actor: "rest".to_owned(), scope, session: None });
         return next.run(request).await;
     };

@@ -27,7 +27,7 @@ pub(super) async fn loopback_only(
     request: Request,
     next: Next,
 ) -> Response {
-    if core.access.is_on() {
+    if core.access.asks_people() {
         return next.run(request).await;
     }
     if !host(request.uri(), request.headers()).is_some_and(|host| is_loopback(&host)) {

@@ -161,7 +161,7 @@ problems!(DocumentProblems = PLAIN);
 )]
 pub(super) async fn document(State(core): State<Arc<Core>>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    let document = if core.access.is_on() { &GUARDED } else { &OPEN };
+    let document = if core.access.asks_people() { &GUARDED } else { &OPEN };
     (json, Bytes::clone(document)).into_response()
 }
 

@@ -18,7 +18,9 @@ use super::clockwork::{Driver, Pulse};
 use super::limits::DoorLimits;
 use super::patience::Patient;
 use super::{Coordinator, Running, open, people, run};
+use crate::access::Auth;
 use crate::config::Config;
+use crate::core::Limits;
 use crate::store::{PowerFails, Sql};
 use crate::{grpc, http, start};
 
@@ -62,7 +64,7 @@ impl Coordinator {
         let lock = start::take_data_dir(&config.data_dir)?;
         let sql = Sql::Blocking(power_fails);
         let store = start::open_store(&config.data_dir, config.database_size_max_mib, &sql);
-        let (core, updates) = open(&config, store.await?, clock).await?;
+        let (core, updates) = open(&config.data_dir, &config.limits(), store.await?, clock).await?;
         let (health, health_service) = tonic_health::server::health_reporter();
         let limits = DoorLimits::default();
         let people = http
@@ -78,8 +80,8 @@ impl Coordinator {
     }
 
     /// Starts a coordinator for a simulated fleet: nodes come by `nodes`, time is `clock`, and rounds are looked at when
-    /// the returned [`Driver`] says so. People reach it at the HTTP address of `config` as they reach any other, by real
-    /// time.
+    /// the returned [`Driver`] says so. People reach it at the HTTP address of `config` by real time, and need no token:
+    /// `auth` of `config` is about nodes alone.
     ///
     /// # Errors
     /// As [`Coordinator::start`].
@@ -96,7 +98,8 @@ impl Coordinator {
         let (listener, http_addr) = start::listen("--http-listen", config.http_listen).await?;
         let store =
             start::open_store(&config.data_dir, config.database_size_max_mib, &Sql::Awaited);
-        let (core, updates) = open(&config, store.await?, clock).await?;
+        let open_to_people = Limits { people: Auth::None, ..config.limits() };
+        let (core, updates) = open(&config.data_dir, &open_to_people, store.await?, clock).await?;
         let (health, health_service) = tonic_health::server::health_reporter();
         let limits = DoorLimits::default();
         let http = http::serve(Arc::clone(&core), people(listener, None, &limits), limits.head);

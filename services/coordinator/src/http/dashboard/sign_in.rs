@@ -67,7 +67,7 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Response {
     let next = ours(next.as_deref().unwrap_or("/")).to_owned();
-    if !core.access.is_on() {
+    if !core.access.asks_people() {
         return Redirect::to(&next).into_response();
     }
     if is_foreign(&headers) {
@@ -86,7 +86,7 @@ pub(super) async fn enter(
 ) -> Result<Response, Oops> {
     let origin = same_origin(&headers)?;
     let next = ours(&next).to_owned();
-    if !core.access.is_on() {
+    if !core.access.asks_people() {
         return Ok(Redirect::to(&next).into_response());
     }
     let peer = extensions.get::<ConnectInfo<SocketAddr>>();

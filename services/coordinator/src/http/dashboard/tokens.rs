@@ -101,7 +101,7 @@ async fn page(visit: &Visit, made: Option<&Reply>) -> Result<Markup, Oops> {
         (tabs("/settings/tokens", true))
         h1 { "Tokens" }
         @if let Some(reply) = made { (secret(reply)) }
-        @if !core.access.is_on() {
+        @if !core.access.asks_people() {
             p.note { "This coordinator asks nobody for a token: it serves this machine alone. " code { "muster serve --auth tokens" } " asks." }
         }
         section aria-labelledby="h-api" {
