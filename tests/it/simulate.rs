@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use crate::support::process::{PATIENCE, children, digests, ended, report, signal, started};
+use crate::support::process::{PATIENCE, Serve, children, digests, ended, report, signal, started};
 
 fn spawn(args: &[&str]) -> Child {
     started(&[&["simulate"], args].concat())
@@ -103,6 +103,18 @@ async fn stopped(mode: &str, dir: &Path, rounds: &str) -> Output {
         path,
     ]);
     stopped_at(child, |line| line.starts_with("round ") && !line.starts_with("round 0/")).await
+}
+
+#[tokio::test]
+async fn virtual_nodes_are_let_in_by_a_token_and_come_back_by_their_credentials() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(stopped("memory", dir.path(), "400").await.status.code(), Some(130));
+    let again = spawn(&["--resume", dir.path().to_str().unwrap()]);
+    stopped_at(again, |line| line.starts_with("round ")).await;
+    let coordinator = Serve::start(&dir.path().join("state/coordinator")).await;
+    let tokens: Value = coordinator.rest().get("/v1/enrolment-tokens").await.unwrap();
+    let uses: Vec<_> = tokens["items"].as_array().unwrap().iter().map(|one| &one["uses"]).collect();
+    assert_eq!(uses, [6, 0], "all came by the first, and knew themselves when it went on");
 }
 
 #[tokio::test]

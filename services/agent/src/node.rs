@@ -14,18 +14,18 @@
 mod fake;
 mod hold;
 mod memory;
+mod profile;
 mod round;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::secret::enrolment_statement;
 use federation::{
-    Artifact, Enrolment, EnrolmentProof, Entropy, Hold, Holding, NodeId, RefusalCode, RoundRef,
-    Settled, TrainOrder,
+    Artifact, EnrolmentProof, Entropy, Hold, Holding, NodeId, RefusalCode, RoundRef, Settled,
+    TrainOrder,
 };
 use tracing::{debug, error, info, warn};
 
@@ -40,13 +40,14 @@ use crate::files::StateDir;
 use crate::held::Held;
 use crate::identity::{Identity, Key};
 use crate::journal::Journal;
-use crate::learner::{self, LEARNER};
+use crate::learner;
 use crate::limits::{DAMAGED_TRIES_MAX, IDLE_MS_MAX, IDLE_MS_MIN, ORDER_WAIT_MS};
 use crate::status::Reporter;
 use crate::train::Evaluated;
 use crate::uplink::{Asked, Order, Refused, Retry, UNAUTHENTICATED, Uplink, UplinkError};
 
 pub use self::memory::{InMemory, Next, Tally};
+use self::profile::{Invitation, Profile};
 
 /// What a step asks of whoever drives the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,16 +93,6 @@ pub struct Node {
     _state: Option<StateDir>,
 }
 
-/// What a node presents itself with. What virtual nodes have in common stands in memory once.
-#[derive(Debug)]
-struct Profile {
-    key: Key,
-    /// The name it asks for.
-    name: NodeId,
-    labels: Arc<BTreeMap<String, String>>,
-    proof: Option<Box<EnrolmentProof>>,
-}
-
 /// What the next step does.
 #[derive(Debug, Default)]
 enum Phase {
@@ -128,18 +119,6 @@ struct Task {
     bytes_down: u64,
 }
 
-impl Profile {
-    fn enrolment(&self) -> Enrolment {
-        Enrolment {
-            public_key: self.key.public(),
-            node: self.name.clone(),
-            labels: (*self.labels).clone(),
-            learners: vec![LEARNER.to_owned()],
-            proof: self.proof.as_deref().cloned(),
-        }
-    }
-}
-
 impl Node {
     /// Opens a node's state directory, identity, journal, cache and data. Nothing is sent yet.
     ///
@@ -156,7 +135,7 @@ impl Node {
         let identity = Identity::open(&state, entropy)?;
         let id = settings.name.clone().unwrap_or_else(|| identity.name());
         let mut credential = Credential::open(&state)?;
-        let mut proof = None;
+        let mut invitation = Invitation::None;
         if let Some(token) = &settings.enrol_token {
             let credential = match &mut credential {
                 Some(known) => known,
@@ -166,7 +145,8 @@ impl Node {
             let key = identity.public_key();
             let signature = identity.sign(&enrolment_statement(&key, &id, token.id(), &digest));
             let token = token.text().to_owned();
-            proof = Some(Box::new(EnrolmentProof { token, credential: digest, signature }));
+            let proof = EnrolmentProof { token, credential: digest, signature };
+            invitation = Invitation::Proof(Box::new(proof));
         }
         if let Some(credential) = &credential {
             uplink.show(credential);
@@ -184,7 +164,7 @@ impl Node {
                 key: Key::Public(identity.public_key()),
                 name: id.clone(),
                 labels: Arc::new(settings.labels.clone()),
-                proof,
+                invitation,
             },
             credential,
             id,
@@ -248,7 +228,7 @@ impl Node {
     }
 
     async fn enrol(&mut self) -> Result<Progress, AgentError> {
-        let enrolment = self.profile.enrolment();
+        let enrolment = self.profile.enrolment(self.credential.as_ref());
         match self.uplink.enrol(&enrolment).await {
             Ok(Ok(id)) => {
                 self.worked();

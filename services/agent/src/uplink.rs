@@ -5,12 +5,15 @@
 //! repeated after a lost answer, which the protocol promises.
 
 mod address;
+mod carrier;
 mod trust;
 
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
 use federation::{
     Candidate, Clock, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt,
@@ -20,6 +23,7 @@ use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, Version
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
@@ -31,6 +35,7 @@ use crate::credential::Credential;
 use crate::limits::{CALL_MS_MAX, CONNECT_MS_MAX, TRANSFER_MS_MAX};
 
 pub use self::address::Address;
+use self::carrier::Carrier;
 pub use self::trust::Trust;
 pub use proto::convert::{Order, RefusalText as Refused, Reply};
 
@@ -73,10 +78,10 @@ pub struct Asked {
     pub hold: Option<Hold>,
 }
 
-/// A node's way to its coordinator. Connects when it is first used, and again whenever the connection is lost.
+/// A node's way to its coordinator. Over TCP it connects when it is first used, and again whenever the connection is lost.
 #[derive(Clone, Debug)]
 pub struct Uplink {
-    client: FleetServiceClient<Channel>,
+    client: FleetServiceClient<Carrier>,
     /// What every call shows.
     authorization: Option<MetadataValue<Ascii>>,
     /// A clock that is compared with the coordinator's.
@@ -105,8 +110,25 @@ impl Uplink {
     /// An uplink over any channel.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
+        Self::carried(Carrier::channel(channel), http::Uri::default())
+    }
+
+    /// An uplink over one connection, which is there: calls of all its clones share it, and fail once it is lost.
+    ///
+    /// # Errors
+    /// When HTTP/2 cannot begin on it.
+    pub async fn on<IO>(connection: IO) -> io::Result<Self>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let origin = http::Uri::from_static("http://coordinator");
+        Ok(Self::carried(Carrier::on(connection).await?, origin))
+    }
+
+    fn carried(carrier: Carrier, origin: http::Uri) -> Self {
+        let client = FleetServiceClient::with_origin(carrier, origin);
         Self {
-            client: FleetServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            client: client.max_decoding_message_size(MESSAGE_BYTES_MAX),
             authorization: None,
             comparison: None,
         }
@@ -250,10 +272,10 @@ impl Uplink {
     ) -> Result<Reply<Receipt>, UplinkError> {
         let call = Call { name: "push an update", ms: TRANSFER_MS_MAX };
         let header = std::iter::once(UpdatePart::Header(candidate.clone()));
-        let chunks = (0..payload.len().div_ceil(CHUNK_BYTES)).map(move |index| {
-            let from = index * CHUNK_BYTES;
-            let to = payload.len().min(from + CHUNK_BYTES);
-            UpdatePart::Chunk(payload[from..to].to_vec().into())
+        let mut left = Bytes::from_owner(payload);
+        let chunks = std::iter::from_fn(move || {
+            let chunk = left.split_to(CHUNK_BYTES.min(left.len()));
+            (!chunk.is_empty()).then_some(UpdatePart::Chunk(chunk))
         });
         let parts = tokio_stream::iter(header.chain(chunks).map(v1::PushUpdateRequest::from));
         let mut request = self.request(parts);

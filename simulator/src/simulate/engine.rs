@@ -1,7 +1,7 @@
 //! The engine: steps many virtual nodes through virtual time.
 //!
-//! A node that waits is an entry in a queue of timers. When its time has come its steps run as a task, until it has to wait
-//! again; a bounded number of them run at once. While anything runs, time stands still. When nothing does, the coordinator
+//! A node that waits is an entry in a queue of timers. When its time has come one of a few tasks takes its steps, until it has to
+//! wait again. While anything runs, time stands still. When nothing does, the coordinator
 //! looks at its rounds, and time jumps to the next entry.
 //!
 //! So what happens at which instant does not depend on the machine. Within one instant the order may, which changes
@@ -80,11 +80,31 @@ enum Ended {
     Failed(Box<AgentError>),
 }
 
+/// A turn that a node is to have.
+struct Job {
+    index: u32,
+    resident: Box<Resident>,
+    now_us: u64,
+    /// Whether it is to be enrolled, and no more.
+    enrol: bool,
+}
+
+/// A turn that a node had.
 struct Turn {
+    /// Which of the crew it had it with.
+    desk: usize,
     index: u32,
     resident: Box<Resident>,
     ended: Ended,
     pushed: bool,
+}
+
+/// The tasks that step nodes, one node each at a time. They stay from turn to turn: a task with all that a turn may need is
+/// larger than most nodes, and would be made for each.
+struct Crew {
+    desks: Vec<mpsc::UnboundedSender<Job>>,
+    idle: Vec<usize>,
+    turns: mpsc::UnboundedReceiver<Turn>,
 }
 
 /// What an engine is made of.
@@ -126,22 +146,19 @@ impl Engine {
         for index in 0..u32::try_from(self.residents.len()).unwrap_or(u32::MAX) {
             self.timers.push(Reverse((now_us, index)));
         }
-        let (ended, mut turns) = mpsc::unbounded_channel();
-        let mut active = 0;
+        let mut crew = Crew::new(ACTIVE_MAX, &self.life, &self.counts);
         loop {
-            while active < ACTIVE_MAX
+            while crew.has_room()
                 && !stop.is_cancelled()
                 && let Some(Reverse((_, index))) = self.timers.pop()
             {
-                self.start(index, now_us, true, &ended);
-                active += 1;
+                self.start(index, now_us, true, &mut crew);
             }
-            if active == 0 {
+            if crew.is_idle() {
                 self.timers.clear();
                 return Ok(());
             }
-            let Some(turn) = turns.recv().await else { return Ok(()) };
-            active -= 1;
+            let Some(turn) = crew.next().await else { return Ok(()) };
             let enrolled = turn.resident.node.next() != Next::Enrol;
             let index = turn.index;
             self.seat(turn, now_us, false)?;
@@ -168,27 +185,24 @@ impl Engine {
     /// # Errors
     /// When a node cannot go on.
     pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<(), AgentError> {
-        let (ended, mut turns) = mpsc::unbounded_channel();
-        let mut active = 0;
+        let mut crew = Crew::new(ACTIVE_MAX, &self.life, &self.counts);
         let mut pushed = true;
         loop {
             let now_us = self.clock.now_us();
-            while active < ACTIVE_MAX && !stop.is_cancelled() {
+            while crew.has_room() && !stop.is_cancelled() {
                 let Some(Reverse((due_us, index))) = self.timers.peek().copied() else { break };
                 let alone = self.ordered && self.pushes_next(index);
-                if due_us > now_us || alone && active > 0 {
+                if due_us > now_us || alone && !crew.is_idle() {
                     break;
                 }
                 self.timers.pop();
-                self.start(index, now_us, false, &ended);
-                active += 1;
+                self.start(index, now_us, false, &mut crew);
                 if alone {
                     break;
                 }
             }
-            if active > 0 {
-                let Some(turn) = turns.recv().await else { return Ok(()) };
-                active -= 1;
+            if !crew.is_idle() {
+                let Some(turn) = crew.next().await else { return Ok(()) };
                 pushed |= turn.pushed;
                 self.seat(turn, now_us, true)?;
                 continue;
@@ -213,26 +227,10 @@ impl Engine {
         resident.is_some_and(|resident| matches!(resident.node.next(), Next::Push(_)))
     }
 
-    fn start(&mut self, index: u32, now_us: u64, enrol: bool, ended: &mpsc::UnboundedSender<Turn>) {
+    fn start(&mut self, index: u32, now_us: u64, enrol: bool, crew: &mut Crew) {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
-        let Some(mut resident) = self.residents.get_mut(at).and_then(Option::take) else { return };
-        let (life, counts, told) =
-            (Arc::clone(&self.life), Arc::clone(&self.counts), ended.clone());
-        tokio::spawn(async move {
-            let before = resident.node.tally();
-            let ended = if enrol {
-                match resident.node.step().await {
-                    Ok(_) => Ended::Waits(0),
-                    Err(error) => Ended::Failed(Box::new(error)),
-                }
-            } else {
-                turn(&mut resident, at, now_us, &life, &counts).await
-            };
-            let after = resident.node.tally();
-            let pushed = before.counted + before.refused != after.counted + after.refused;
-            // The engine has gone: so has its world.
-            let _ = told.send(Turn { index, resident, ended, pushed });
-        });
+        let Some(resident) = self.residents.get_mut(at).and_then(Option::take) else { return };
+        crew.begin(Job { index, resident, now_us, enrol });
     }
 
     /// A node is back from its turn.
@@ -265,6 +263,70 @@ impl Engine {
             .iter()
             .enumerate()
             .filter_map(|(index, resident)| Some((index, resident.as_ref()?.node.to_bytes()?)))
+    }
+}
+
+impl Crew {
+    /// So many tasks, for nodes of this world.
+    fn new(size: usize, life: &Arc<Life>, counts: &Arc<Counts>) -> Self {
+        let (told, turns) = mpsc::unbounded_channel();
+        let begin = |desk| {
+            let (sender, jobs) = mpsc::unbounded_channel();
+            tokio::spawn(work(desk, jobs, told.clone(), Arc::clone(life), Arc::clone(counts)));
+            sender
+        };
+        Self { desks: (0..size).map(begin).collect(), idle: (0..size).collect(), turns }
+    }
+
+    /// Whether one of them has nothing to do.
+    fn has_room(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// Whether none of them has anything to do.
+    fn is_idle(&self) -> bool {
+        self.idle.len() == self.desks.len()
+    }
+
+    /// Has one of them do this; there has to be room.
+    fn begin(&mut self, job: Job) {
+        if let Some(desk) = self.idle.pop() {
+            // It ends with the crew, not before.
+            let _ = self.desks[desk].send(job);
+        }
+    }
+
+    /// The next turn that is over.
+    async fn next(&mut self) -> Option<Turn> {
+        let turn = self.turns.recv().await?;
+        self.idle.push(turn.desk);
+        Some(turn)
+    }
+}
+
+/// Takes turns until there are none to come.
+async fn work(
+    desk: usize,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    told: mpsc::UnboundedSender<Turn>,
+    life: Arc<Life>,
+    counts: Arc<Counts>,
+) {
+    while let Some(Job { index, mut resident, now_us, enrol }) = jobs.recv().await {
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let before = resident.node.tally();
+        let ended = if enrol {
+            match resident.node.step().await {
+                Ok(_) => Ended::Waits(0),
+                Err(error) => Ended::Failed(Box::new(error)),
+            }
+        } else {
+            turn(&mut resident, at, now_us, &life, &counts).await
+        };
+        let after = resident.node.tally();
+        let pushed = before.counted + before.refused != after.counted + after.refused;
+        // The engine has gone: so has its world.
+        let _ = told.send(Turn { desk, index, resident, ended, pushed });
     }
 }
 

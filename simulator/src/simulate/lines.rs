@@ -6,11 +6,9 @@ use std::pin::Pin;
 
 use agent::Uplink;
 use agent::uplink::Address;
-use hyper_util::rt::TokioIo;
 use tokio::io::{DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::either::Either;
 
@@ -34,24 +32,19 @@ pub(crate) type Incoming = Pin<Box<dyn Stream<Item = io::Result<End>> + Send>>;
 
 impl Lines {
     /// `count` lines through memory.
-    pub(crate) fn in_memory(count: usize) -> (Self, Incoming) {
-        let (ends, incoming) = mpsc::channel(count.max(1));
-        let address = Address::parse("http://127.0.0.1:1").expect("it is an address");
-        let uplink = || {
-            let ends = ends.clone();
-            let connector = tower::service_fn(move |_: http::Uri| {
-                let ends = ends.clone();
-                async move {
-                    let (here, there) = duplex(LINE_BYTES);
-                    let sent = ends.send(Ok(End::Left(there))).await;
-                    sent.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-                    Ok::<_, io::Error>(TokioIo::new(here))
-                }
-            });
-            Uplink::new(Uplink::endpoint(&address).connect_with_connector_lazy(connector))
-        };
-        let lines = (0..count.max(1)).map(|_| uplink()).collect();
-        (Self::Memory(lines), Box::pin(ReceiverStream::new(incoming)))
+    ///
+    /// # Errors
+    /// When HTTP/2 cannot begin on one of them.
+    pub(crate) async fn in_memory(count: usize) -> io::Result<(Self, Incoming)> {
+        let (mut lines, mut ends) = (Vec::new(), Vec::new());
+        for _ in 0..count.max(1) {
+            let (here, there) = duplex(LINE_BYTES);
+            lines.push(Uplink::on(here).await?);
+            ends.push(Ok(End::Left(there)));
+        }
+        // Open until the coordinator is: its door closes when no more can come.
+        let incoming = tokio_stream::iter(ends).chain(tokio_stream::pending());
+        Ok((Self::Memory(lines), Box::pin(incoming)))
     }
 
     /// Lines over loopback, each node its own.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use agent::config::EnrolToken;
 use agent::learner::capacity;
 use agent::{InMemory, Learner, Node, Shelf};
-use coordinator::{Config, Coordinator, Driver, Running};
-use federation::NodeId;
+use coordinator::{Auth, Config, Coordinator, Driver, Running};
+use federation::{Entropy, NodeId};
+use serde_json::{Value, json};
 use tasks::random::derive;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,8 @@ use crate::rest::Rest;
 const LINES: usize = 4;
 /// What keys are drawn for.
 const KEYS: u64 = 31;
+/// What credentials are drawn for.
+const CREDENTIALS: u64 = 32;
 /// Questions a second over which the first ones are spread.
 const BEGIN_PER_S: u64 = 1_000;
 /// How often enrolment is told of.
@@ -80,18 +84,23 @@ pub(crate) async fn run(
     let (began, before) = (Instant::now(), Usage::now());
     // Nodes that were not enrolled yet are so when it goes on.
     let (mut stopped, mut failed) = (ends.is_cancelled(), None);
-    {
+    // A task of its own, so that what it starts begins where it runs itself.
+    let until = ends.clone();
+    let mut lived = tokio::spawn(async move {
+        let ended = engine.run(&until).await;
+        (engine, ended)
+    });
+    let engine = {
         let watched = watcher.until_ended(progress, || Ok(0));
         tokio::pin!(watched);
-        let lived = engine.run(&ends);
-        tokio::pin!(lived);
-        let mut lives = true;
+        let mut engine = None;
         while !stopped {
             tokio::select! {
                 biased;
                 () = &mut stop => stopped = true,
-                ended = &mut lived, if lives => {
-                    lives = false;
+                over = &mut lived, if engine.is_none() => {
+                    let (done, ended) = over.expect("it neither panics nor is it aborted");
+                    engine = Some(done);
                     if let Err(error) = ended {
                         failed = Some(SimulateError::Node(error));
                         break;
@@ -104,10 +113,17 @@ pub(crate) async fn run(
             }
         }
         ends.cancel();
-        if lives && let Err(error) = lived.await {
-            failed = failed.or(Some(SimulateError::Node(error)));
+        match engine {
+            Some(engine) => engine,
+            None => {
+                let (engine, ended) = lived.await.expect("it neither panics nor is it aborted");
+                if let Err(error) = ended {
+                    failed = failed.or(Some(SimulateError::Node(error)));
+                }
+                engine
+            }
         }
-    }
+    };
     let (run_s, usage) = (began.elapsed().as_secs_f64(), [before, Usage::now()]);
     if failed.is_none() {
         watcher.until_evaluated(progress).await?;
@@ -139,12 +155,14 @@ async fn set(
     let now_us = stage.resumed.as_ref().map_or(0, |saved| saved.now_us);
     let clock = Arc::new(VirtualClock::at(now_us));
     let (lines, incoming) = match stage.args.mode {
-        Mode::Task => Lines::over_sockets().await.map_err(SimulateError::System)?,
-        Mode::Memory | Mode::Process => Lines::in_memory(LINES),
-    };
+        Mode::Task => Lines::over_sockets().await,
+        Mode::Memory | Mode::Process => Lines::in_memory(LINES).await,
+    }
+    .map_err(SimulateError::System)?;
     let config = Config {
         data_dir: stage.home.path().join("coordinator"),
         http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        auth: Auth::Tokens,
         ask_per_s_max: stage.args.ask_per_s_max,
         group_updates_max: 1_024,
         group_wait_ms: 0,
@@ -166,7 +184,8 @@ async fn set(
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         Arc::new(Pool::start(threads, hand).map_err(SimulateError::System)?)
     };
-    let nodes = nodes(stage, &lines, &learner)?;
+    let token = invitation(&rest, args.nodes).await?;
+    let nodes = nodes(stage, &lines, &learner, &token)?;
     let counts = Arc::new(Counts::default());
     let parts = Parts {
         clock: clock.clone(),
@@ -199,30 +218,41 @@ async fn set(
     Ok(Scene { running, engine, driver, clock, counts, rest, run, begin })
 }
 
-/// The nodes, each with what it kept.
+/// A token by which so many nodes get in.
+async fn invitation(rest: &Rest, nodes: u32) -> Result<Arc<EnrolToken>, SimulateError> {
+    let wanted = json!({"name": "fleet", "uses_max": nodes});
+    let made: Value = rest.post("/v1/enrolment-tokens", &wanted).await?;
+    let token = EnrolToken::parse(made["token"].as_str().unwrap_or_default());
+    token.map(Arc::new).map_err(|why| SimulateError::System(std::io::Error::other(why)))
+}
+
+/// The nodes, each with what it kept. They get in by `token`.
 fn nodes(
     stage: &Stage,
     lines: &Lines,
     learner: &Arc<dyn Learner>,
+    token: &Arc<EnrolToken>,
 ) -> Result<Vec<Node>, SimulateError> {
     let labels = Arc::new([(LABEL.0.to_owned(), LABEL.1.to_owned())].into());
     let capacity = Arc::new(capacity());
     let shelf = Arc::new(Shelf::new(!stage.args.fetch_each));
     let node = |(index, name): (usize, &NodeId)| {
+        let drawn = |what| Drawn { seed: stage.args.seed, what, index };
+        let (key, credential) = (drawn(KEYS), drawn(CREDENTIALS));
         let mut chip = Arc::clone(&capacity);
         if let Some(neurons) = stage.life.device(index).neurons {
             Arc::make_mut(&mut chip).insert("recurrent".to_owned(), neurons.into());
         }
         let parts = InMemory {
             name: name.clone(),
-            key: key(stage.args.seed, index),
+            key: key.secret(),
             labels: Arc::clone(&labels),
             source: Arc::new(stage.life.shares().source(index)),
             capacity: chip,
             learner: Arc::clone(learner),
             shelf: Arc::clone(&shelf),
         };
-        Node::in_memory(parts, lines.uplink(index))
+        Node::in_memory(parts, lines.uplink(index)).let_in_by(Arc::clone(token), &credential)
     };
     let mut nodes: Vec<Node> = stage.names.iter().enumerate().map(node).collect();
     if stage.resumed.is_some() {
@@ -238,12 +268,29 @@ fn nodes(
     Ok(nodes)
 }
 
-/// The seed of a virtual node's key: no secret, for nothing of a simulation is.
-fn key(seed: u64, index: usize) -> [u8; 32] {
-    let mut key = [0; 32];
-    for (part, bytes) in (0..).zip(key.chunks_exact_mut(8)) {
-        let node = u64::try_from(index).unwrap_or(0);
-        bytes.copy_from_slice(&derive(seed, &[KEYS, node, part]).to_le_bytes());
+/// What a virtual node draws of its seed: no secret, for nothing of a simulation is.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    seed: u64,
+    what: u64,
+    index: usize,
+}
+
+impl Drawn {
+    fn secret(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.fill(&mut bytes);
+        bytes
     }
-    key
+}
+
+impl Entropy for Drawn {
+    fn fill(&self, bytes: &mut [u8]) {
+        let Self { seed, what, index } = *self;
+        let node = u64::try_from(index).unwrap_or(0);
+        for (part, bytes) in (0..).zip(bytes.chunks_mut(8)) {
+            let drawn = derive(seed, &[what, node, part]).to_le_bytes();
+            bytes.copy_from_slice(&drawn[..bytes.len()]);
+        }
+    }
 }

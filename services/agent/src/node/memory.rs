@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::secret::enrolment_statement;
-use federation::{EnrolmentProof, Entropy, NodeId, RoundRef};
+use federation::{Entropy, NodeId, RoundRef};
 
-use super::{Node, Phase, Profile};
+use super::profile::{Invitation, Profile};
+use super::{Node, Phase};
 use crate::backoff::Backoff;
 use crate::cache::{Cache, Shelf};
 use crate::compute::{Compute, Learner};
@@ -87,7 +87,7 @@ impl Node {
             reporter: Reporter::new(source.samples(), capacity, None),
             compute: Compute::shared(source, learner),
             id: name.clone(),
-            profile: Profile { key: Key::Seed(key), name, labels, proof: None },
+            profile: Profile { key: Key::Seed(key), name, labels, invitation: Invitation::None },
             credential: None,
             uplink,
             journal: Journal::in_memory(),
@@ -109,15 +109,9 @@ impl Node {
 
     /// The same virtual node, let in by an enrolment token; its credential comes from `entropy`.
     #[must_use]
-    pub fn let_in_by(mut self, token: &EnrolToken, entropy: &dyn Entropy) -> Self {
+    pub fn let_in_by(mut self, token: Arc<EnrolToken>, entropy: &dyn Entropy) -> Self {
         let credential = Credential::in_memory(&self.id, entropy);
-        let Profile { key, name, .. } = &self.profile;
-        let digest = credential.digest();
-        let statement = enrolment_statement(&key.public(), name, token.id(), &digest);
-        let (signature, token) = (key.sign(&statement), token.text().to_owned());
-        let proof = signature
-            .map(|signature| Box::new(EnrolmentProof { token, credential: digest, signature }));
-        self.profile.proof = proof;
+        self.profile.invitation = Invitation::Token(token);
         self.uplink.show(&credential);
         self.credential = Some(credential);
         self
