@@ -244,7 +244,7 @@ pub struct TrainOrder {
     /// Number of weights of the model, which is the length of an update in bytes: 1 to 4,194,304.
     #[prost(uint64, tag = "5")]
     pub weights: u64,
-    /// Samples to learn from, per epoch: 1 to 100,000.
+    /// Samples to learn from, per epoch: 1 to 100,000; all that the node has, where it has fewer.
     #[prost(uint32, tag = "6")]
     pub samples: u32,
     /// Passes over the samples: 1 to 1,000.

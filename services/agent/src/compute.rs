@@ -53,6 +53,9 @@ pub trait Learner: fmt::Debug + Send + Sync {
         artifact: Arc<Artifact>,
         trial: &'a Trial,
     ) -> Learning<'a, Evaluated>;
+
+    /// What the update of `node` for `order` will claim.
+    fn claims(&self, node: &NodeId, source: &Source, order: &TrainOrder) -> u32;
 }
 
 /// Does a node's learning, one job at a time. A job whose caller went away stops at the next sample; dropping this
@@ -124,6 +127,15 @@ impl Compute {
         self.source.held_out(wanted)
     }
 
+    /// What the update of `node` for `order` will claim, in samples.
+    #[must_use]
+    pub fn claims(&self, node: &NodeId, order: &TrainOrder) -> u32 {
+        match &self.place {
+            Place::Shared(learner) => learner.claims(node, &self.source, order),
+            Place::Inline(_) | Place::Thread(_) | Place::StandIn(_) => self.source.claims(order),
+        }
+    }
+
     /// The most memory that the process ever had, in KiB, where it is a device's alone. In a simulation it says nothing of a
     /// node, and differs from run to run.
     #[must_use]
@@ -151,8 +163,7 @@ impl Compute {
             }
             Place::StandIn(learn) => {
                 let local = learn(&artifact, order);
-                let samples = order.work.samples.saturating_mul(order.work.epochs);
-                let metrics = Metrics::default();
+                let (samples, metrics) = (self.source.claims(order), Metrics::default());
                 Ok(Trained::from_weights(&local, &artifact, residual, samples, metrics))
             }
             Place::Thread(worker) => {

@@ -2,7 +2,8 @@
 //!
 //! An endless source draws sample `(round - 1) * samples + i` of its stream for the i-th of a round, so that rounds see
 //! new samples and every attempt at a round the same ones. A recording is put into an order that belongs to the
-//! order's seed, and its first samples are taken, from the beginning again when there are too few.
+//! order's seed, and its first samples are taken; all of them where it has no more. None is taken twice in an epoch, so that what a
+//! node claims, and by which its update is weighed, is what it has.
 //!
 //! Held-out samples never train. An endless source has a second stream for them, a recording keeps the last `holdout`
 //! of the node's share. Each evaluation tries the first ones, so that versions are compared on the same samples.
@@ -114,24 +115,31 @@ pub enum Part {
     HeldOut,
 }
 
-/// The samples of one round, in order.
+/// The samples of one round, in order; each epoch passes over them once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Draw {
-    /// Ascending from this one.
-    From(u64),
-    /// These, and then from the first again.
-    Cycle(Vec<u32>),
+    /// Ascending from the first.
+    Ascending {
+        /// The first.
+        first: u64,
+        /// How many.
+        samples: u32,
+    },
+    /// These.
+    These(Vec<u32>),
 }
 
 impl Draw {
-    /// The `i`-th sample of the round.
+    /// The `i`-th sample of the round, from 0; `None` after the last.
     #[must_use]
-    pub fn index(&self, i: u32) -> u64 {
+    pub fn index(&self, i: u32) -> Option<u64> {
         match self {
-            Self::From(first) => first.saturating_add(i.into()),
-            Self::Cycle(order) => {
-                let at = usize::try_from(i).unwrap_or(0) % order.len().max(1);
-                order.get(at).copied().unwrap_or(0).into()
+            Self::Ascending { first, samples } => {
+                (i < *samples).then(|| first.saturating_add(i.into()))
+            }
+            Self::These(indices) => {
+                let index = indices.get(usize::try_from(i).ok()?)?;
+                Some((*index).into())
             }
         }
     }
@@ -204,20 +212,34 @@ impl Source {
         }
     }
 
-    /// The training samples of a round.
+    /// The training samples of a round: as many as `order` asks for, or all, where there are fewer.
     #[must_use]
     pub fn draw(&self, order: &TrainOrder) -> Draw {
+        let samples = self.drawn(order);
         match &self.kind {
             Kind::Navigation { .. } => {
                 let earlier = u64::from(order.round.number.saturating_sub(1));
-                Draw::From(earlier * u64::from(order.work.samples))
+                Draw::Ascending { first: earlier * u64::from(order.work.samples), samples }
             }
             Kind::Recording { training, .. } => {
                 let count = u32::try_from(training.len())
                     .expect("a recording has at most a million samples");
-                Draw::Cycle(permutation(derive(order.seed, &[SAMPLES]), count))
+                let mut indices = permutation(derive(order.seed, &[SAMPLES]), count);
+                indices.truncate(usize::try_from(samples).unwrap_or(usize::MAX));
+                Draw::These(indices)
             }
         }
+    }
+
+    /// What an update for `order` claims: the samples of [`Source::draw`], counted once per epoch.
+    #[must_use]
+    pub fn claims(&self, order: &TrainOrder) -> u32 {
+        self.drawn(order).saturating_mul(order.work.epochs)
+    }
+
+    fn drawn(&self, order: &TrainOrder) -> u32 {
+        let asked = order.work.samples;
+        u32::try_from(self.samples()).map_or(asked, |there| there.min(asked))
     }
 
     /// Sample `index` of `part`, as the chip takes it. `events` is a buffer to use again.
@@ -314,6 +336,11 @@ mod tests {
         open(&format!("aer:{}{options},from=10", path.display()))
     }
 
+    fn drawn(source: &Source, order: &TrainOrder) -> Vec<u64> {
+        let draw = source.draw(order);
+        (0..).map_while(|i| draw.index(i)).collect()
+    }
+
     fn addresses(source: &Source, part: Part, indices: impl Iterator<Item = u64>) -> Vec<u8> {
         indices.map(|index| source.sample(part, index, &mut Vec::new()).events[0].address).collect()
     }
@@ -321,10 +348,10 @@ mod tests {
     #[test]
     fn an_endless_source_goes_on_from_round_to_round() {
         let source = open("navigation:seed=3").unwrap();
-        let indices = |order| (0..3).map(|i| source.draw(&order).index(i)).collect::<Vec<_>>();
-        assert_eq!(indices(order(1, 1, 1)), [0, 1, 2]);
-        assert_eq!(indices(order(3, 1, 1)), [10, 11, 12]);
-        assert_eq!(indices(order(3, 2, 8)), [10, 11, 12], "another attempt");
+        assert_eq!(drawn(&source, &order(1, 1, 1)), [0, 1, 2, 3, 4]);
+        assert_eq!(drawn(&source, &order(3, 1, 1)), [10, 11, 12, 13, 14]);
+        assert_eq!(drawn(&source, &order(3, 2, 8)), [10, 11, 12, 13, 14], "another attempt");
+        assert_eq!(source.claims(&order(3, 2, 8)), 5);
         let mut buffers = (Vec::new(), Vec::new());
         let training = source.sample(Part::Training, 0, &mut buffers.0);
         let held_out = source.sample(Part::HeldOut, 0, &mut buffers.1);
@@ -345,23 +372,42 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_is_shared_held_out_and_cycled() {
+    fn a_recording_is_shared_and_held_out() {
         let dir = tempfile::tempdir().unwrap();
         let source = recording(&dir, ",part=0/2,holdout=1").unwrap();
         assert_eq!((source.held_out(10), source.samples()), (1, 2));
         assert_eq!(addresses(&source, Part::HeldOut, 0..1), [4]);
-        let draw = source.draw(&order(1, 1, 5));
-        let mut seen = addresses(&source, Part::Training, (0..4).map(|i| draw.index(i)));
-        assert_eq!((seen[0], seen[1]), (seen[2], seen[3]), "from the beginning again");
-        seen.truncate(2);
+        let indices = drawn(&source, &order(1, 1, 5));
+        let mut seen = addresses(&source, Part::Training, indices.into_iter());
         seen.sort_unstable();
         assert_eq!(seen, [0, 2]);
         assert_eq!(recording(&dir, "").unwrap().held_out(10), 0);
         let whole = recording(&dir, "").unwrap();
-        let orders: std::collections::BTreeSet<Vec<u64>> = (0..20)
-            .map(|seed| (0..5).map(|i| whole.draw(&order(1, 1, seed)).index(i)).collect())
-            .collect();
+        let orders: std::collections::BTreeSet<Vec<u64>> =
+            (0..20).map(|seed| drawn(&whole, &order(1, 1, seed))).collect();
         assert!(orders.len() > 5, "the order belongs to the seed");
+    }
+
+    #[test]
+    fn a_node_draws_no_sample_twice_and_claims_what_it_draws() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = recording(&dir, "").unwrap();
+        for (asked, epochs, there) in [(3, 1, 3), (5, 1, 5), (6, 1, 5), (8, 4, 5), (u32::MAX, 2, 5)]
+        {
+            let mut order = order(1, 1, 5);
+            (order.work.samples, order.work.epochs) = (asked, epochs);
+            let mut seen = drawn(&whole, &order);
+            assert_eq!((seen.len(), whole.claims(&order)), (there, 5.min(asked) * epochs));
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), there, "none twice, {asked} asked for");
+        }
+        let first_three = |asked| {
+            let mut order = order(1, 1, 5);
+            order.work.samples = asked;
+            drawn(&whole, &order)[..3].to_vec()
+        };
+        assert_eq!(first_three(3), first_three(9), "whatever is asked for, the same first ones");
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl Bench {
         Self::default()
     }
 
-    /// Learns from `source` as `order` says, from the version `artifact`. `stop` is asked between samples.
+    /// Learns from `source` as `order` says, from the version `artifact`: from as many samples as it asks for, or from all, where
+    /// there are fewer, and claims these. `stop` is asked between samples.
     ///
     /// # Errors
     /// [`LearnError`]: the model, the order and the data do not fit together, or it was stopped.
@@ -108,17 +109,17 @@ impl Bench {
         stop: &dyn Fn() -> bool,
     ) -> Result<Trained, LearnError> {
         let model = Model::read(artifact)?;
-        let samples = check(source, &model, artifact, order)?;
+        check(source, &model, artifact, order)?;
         let params = model.to_train(order)?;
         let draw = source.draw(order);
         let (mut network, events) = self.network(&params, &model);
         let mut metrics = Metrics::default();
         for _epoch in 0..order.work.epochs {
-            for i in 0..order.work.samples {
+            for index in (0..).map_while(|i| draw.index(i)) {
                 if stop() {
                     return Err(LearnError::Stopped);
                 }
-                let sample = source.sample(Part::Training, draw.index(i), events);
+                let sample = source.sample(Part::Training, index, events);
                 let report = network.run(&sample);
                 metrics.correct += u64::from(report.label == sample.label);
                 metrics.synaptic_ops = metrics.synaptic_ops.saturating_add(report.synaptic_ops);
@@ -128,7 +129,7 @@ impl Bench {
         let (input, rest) = local.split_at_mut(model.weights.input.len());
         let (recurrent, output) = rest.split_at_mut(model.weights.recurrent.len());
         network.read_weights(input, recurrent, output).expect("the model's shape was checked");
-        Ok(Trained::from_weights(&local, artifact, residual, samples, metrics))
+        Ok(Trained::from_weights(&local, artifact, residual, source.claims(order), metrics))
     }
 
     /// Tries the version `artifact` on held-out samples of `source`, as many as `trial` asks for and there are.
@@ -175,22 +176,21 @@ impl Bench {
     }
 }
 
-/// What must hold before anything runs. Returns the samples that the update will claim.
+/// What must hold before anything runs. An order for more than its update may claim is wrong whatever the node has.
 fn check(
     source: &Source,
     model: &Model<'_>,
     artifact: &Artifact,
     order: &TrainOrder,
-) -> Result<u32, LearnError> {
+) -> Result<(), LearnError> {
     let got = u64::try_from(artifact.weights().len()).expect("a length fits 64 bits");
     if got != order.weights {
         return Err(LearnError::Weights { expected: order.weights, got });
     }
     check_data(source, model)?;
     let (samples, epochs, samples_max) = (order.work.samples, order.work.epochs, order.samples_max);
-    let claimed =
-        samples.checked_mul(epochs).filter(|&claimed| claimed > 0 && claimed <= samples_max);
-    claimed.ok_or(LearnError::Samples { samples, epochs, samples_max })
+    let asked = samples.checked_mul(epochs).filter(|&asked| asked > 0 && asked <= samples_max);
+    asked.map(|_| ()).ok_or(LearnError::Samples { samples, epochs, samples_max })
 }
 
 /// Whether the samples fit the network.

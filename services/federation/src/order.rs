@@ -57,7 +57,7 @@ pub struct TrainOrder {
 /// Local training, as one round asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalWork {
-    /// Samples to learn from, per epoch.
+    /// Samples to learn from, per epoch; all that a node has, where it has fewer.
     pub samples: u32,
     /// Passes over them.
     pub epochs: u32,

@@ -65,7 +65,7 @@ impl Cohort {
 /// What each node does in a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {
-    /// Samples to learn from, per epoch.
+    /// Samples to learn from, per epoch; all that a node has, where it has fewer.
     pub samples: u32,
     /// Passes over them.
     pub epochs: u32,

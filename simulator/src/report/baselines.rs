@@ -95,7 +95,9 @@ impl Comparison<'_> {
             for _ in 0..epochs {
                 for index in 0..samples {
                     for (node, draw) in nodes.iter().zip(&draws) {
-                        network.run(&node.sample(Part::Training, draw.index(index), &mut events));
+                        if let Some(index) = draw.index(index) {
+                            network.run(&node.sample(Part::Training, index, &mut events));
+                        }
                     }
                 }
             }

@@ -17,6 +17,10 @@ use tokio::sync::oneshot;
 pub(crate) trait Hand: fmt::Debug + Send + Sync {
     /// The samples that `node` has in the round of `order`, where they are not the ones it has all the time.
     fn source(&self, node: &NodeId, order: &TrainOrder) -> Option<Arc<Source>>;
+    /// What the update of `node`, which otherwise has `source`, claims for `order`.
+    fn claims(&self, node: &NodeId, source: &Source, order: &TrainOrder) -> u32 {
+        self.source(node, order).map_or_else(|| source.claims(order), |now| now.claims(order))
+    }
     /// The update as it is sent.
     fn touch(&self, node: &NodeId, order: &TrainOrder, trained: Trained) -> Trained;
 }
@@ -166,6 +170,10 @@ impl Learner for Pool {
             answer.await.unwrap_or(Err(LearnError::Crashed))
         })
     }
+
+    fn claims(&self, node: &NodeId, source: &Source, order: &TrainOrder) -> u32 {
+        self.hand.claims(node, source, order)
+    }
 }
 
 impl NoLearning {
@@ -179,7 +187,7 @@ impl Learner for NoLearning {
     fn train<'a>(
         &'a self,
         node: &'a NodeId,
-        _source: &'a Arc<Source>,
+        source: &'a Arc<Source>,
         artifact: Arc<Artifact>,
         order: &'a TrainOrder,
         residual: Residual,
@@ -191,7 +199,7 @@ impl Learner for NoLearning {
         let trained = Trained {
             payload: (0..lanes).map(|lane| u8::from(lane == at)).collect(),
             residual,
-            samples: order.work.samples.saturating_mul(order.work.epochs),
+            samples: self.claims(node, source, order),
             metrics: Metrics::default(),
         };
         Box::pin(std::future::ready(Ok(self.hand.touch(node, order, trained))))
@@ -204,5 +212,9 @@ impl Learner for NoLearning {
         trial: &'a Trial,
     ) -> Learning<'a, Evaluated> {
         Box::pin(std::future::ready(Ok(Evaluated { samples: trial.samples, correct: 0 })))
+    }
+
+    fn claims(&self, node: &NodeId, source: &Source, order: &TrainOrder) -> u32 {
+        self.hand.claims(node, source, order)
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::outcome::Outcome;
-use super::world::SHIPPED;
+use super::shares::{Share, Shares};
+use super::world::{SHIPPED, World};
 use super::{Args, Mode, simulate};
 
 async fn lived(args: &Args) -> Outcome {
@@ -83,4 +84,20 @@ async fn nothing_is_learned_where_nothing_should_be() {
     assert_eq!(outcome.figures.pushes, 36);
     assert!(outcome.figures.asks >= 36 + 12);
     assert!(outcome.data.versions.iter().all(|version| version.synaptic_ops == 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_few_samples_claims_few() {
+    let args = Args { samples: Some(10), ..small("hoarders") };
+    let data = lived(&args).await.data;
+    let world = World::open("hoarders").expect("it comes with the project");
+    let task = crate::task::navigation(args.seed);
+    let shares = Shares::deal(&task, &world.data, args.nodes, args.seed);
+    let claims = |index: usize| match shares.of(index) {
+        Share::Stream { .. } => 10,
+        Share::Samples(all) => all.len().min(10) as u64,
+    };
+    let claimed: Vec<u64> = data.participation.iter().map(|part| part.samples).collect();
+    assert_eq!(claimed, (0..12).map(|index| 3 * claims(index)).collect::<Vec<_>>());
+    assert!(claimed.contains(&30) && claimed.iter().any(|&samples| samples < 30), "{claimed:?}");
 }

@@ -18,7 +18,7 @@ pub struct Recipe {
     pub initial: Initial,
     /// Rounds, each of which makes a version.
     pub rounds: u32,
-    /// Samples that a node learns from in a round, per epoch; a node that has fewer begins again from its first.
+    /// Samples that a node learns from in a round, per epoch; a node that has fewer learns from all it has.
     pub samples: u32,
     /// Passes over them.
     pub epochs: u32,

@@ -221,6 +221,49 @@ mod tests {
         assert_eq!(alone, versions(3));
     }
 
+    /// The mean of what two nodes learned, to the nearest weight: a node with three samples counts three times.
+    #[test]
+    fn a_node_counts_for_as_many_samples_as_it_has() {
+        let first = navigation(5).recipe.artifact(5).unwrap();
+        let pupil = |node: u64, samples| {
+            let stream = tasks::navigation::Stream::new(node);
+            let samples = (0..samples).map(|index| Arc::new(stream.sample(index))).collect();
+            let source = Arc::new(Source::of_samples(40, 2, samples, Vec::new()));
+            Pupil { node: format!("node-{node}").parse().unwrap(), source }
+        };
+        let pupils = [pupil(1, 1), pupil(2, 3)];
+        let plan = Rehearsal {
+            strategy: Strategy::FedAvg { server_learning_rate: 1.0, weighting: Weighting::Samples },
+            rounds: 1,
+            cohort: 2,
+            local: Local { samples: 8, epochs: 2, evaluate_samples: 0, schedule: Vec::new() },
+            seed: 5,
+            threads: 1,
+        };
+        let mut published = Vec::new();
+        rehearse(&first, &pupils, &plan, |one| published = one.artifact.weights().to_vec())
+            .unwrap();
+
+        let round = RoundRef { run: RunId(1), number: 1, attempt: 1 };
+        let learned = |pupil| train(&first, pupil, &plan, round, Residual::default()).unwrap();
+        let [one, three] = [learned(&pupils[0]), learned(&pupils[1])];
+        assert_eq!((one.samples, three.samples), (2, 6));
+        let lanes = one.payload.iter().zip(three.payload.iter());
+        let expected: Vec<i8> = lanes
+            .zip(first.weights())
+            .map(|((&one, &three), &weight)| {
+                let (one, three) = (one.cast_signed(), three.cast_signed());
+                let mean = (f64::from(one) + 3.0 * f64::from(three)) / 4.0;
+                #[expect(clippy::cast_possible_truncation, reason = "it is clamped to 8 bits")]
+                let weight =
+                    (f64::from(weight) + mean).round_ties_even().clamp(-128.0, 127.0) as i8;
+                weight
+            })
+            .collect();
+        assert_eq!(published, expected);
+        assert_ne!(published, first.weights(), "something is learned");
+    }
+
     #[test]
     fn a_score_counts_what_is_right() {
         let task = navigation(5);

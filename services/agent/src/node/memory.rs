@@ -132,10 +132,7 @@ impl Node {
             }
             Phase::TryHold(hold, _) => Next::Evaluate(self.compute.held_out(hold.samples)),
             Phase::Report(..) | Phase::ReportHold(..) => Next::Report,
-            Phase::Train(task) => {
-                let work = &task.order.work;
-                Next::Train(work.samples.saturating_mul(work.epochs))
-            }
+            Phase::Train(task) => Next::Train(self.compute.claims(&self.id, &task.order)),
             Phase::End => Next::End,
         }
     }

@@ -95,6 +95,35 @@ fn epochs_pass_over_the_same_samples_and_each_counts() {
     assert!(error.to_string().contains("2 samples times 3 epochs"), "{error}");
 }
 
+/// The first samples of a navigation stream, as a recording that the node has.
+fn stored(samples: u64) -> Source {
+    let stream = tasks::navigation::Stream::new(3);
+    let samples = (0..samples).map(|index| Arc::new(stream.sample(index))).collect();
+    Source::of_samples(40, 2, samples, Vec::new())
+}
+
+#[test]
+fn a_node_learns_from_what_it_has_and_claims_no_more() {
+    let artifact = artifact();
+    let learned = |there: u64, asked: u32| {
+        let mut order = order(&artifact, 1);
+        (order.work.samples, order.work.epochs) = (asked, 2);
+        let source = stored(there);
+        let trained =
+            bench().train(&source, &artifact, &order, Residual::default(), &|| false).unwrap();
+        assert_eq!(trained.samples, source.claims(&order));
+        (trained.samples, Digest::of(&trained.payload).to_string())
+    };
+    let claims = |samples, digest: &str| (samples, digest.to_owned());
+    // These two were the same when a node with fewer samples than asked for began again from its first.
+    let three = claims(6, "183a6f6c8bec0bfaedabbd2702021e86d4eadd60b1713bbfb076b99b4cdbd680");
+    let five = claims(10, "a16a565c1aae5175fcfb58b48dee2a5d830753ca538a476869358fede8ad988e");
+    assert_eq!(learned(3, 3), three);
+    assert_eq!(learned(7, 5), five, "a part of what it has");
+    assert_eq!(learned(3, 5), three, "none is learned from twice in an epoch");
+    assert_eq!(learned(3, 50), three);
+}
+
 #[test]
 fn a_residual_goes_out_with_the_next_update() {
     let (artifact, order) = (artifact(), order(&artifact(), 1));
