@@ -33,12 +33,7 @@ use coordinator::care::{CareError, ready};
 use coordinator::shutdown::{Ended, hangups, signals, until_signalled};
 use coordinator::{Config, Coordinator, Reloader, SystemClock, Wish, files, telemetry};
 use failure::{EXIT_STATUSES, Failure, HEALTHCHECK_STATUSES, status};
-use mimalloc::MiMalloc;
 use print::{failure, line, note};
-
-/// A sixth of what a call costs was spent in the C library's. ADR 0031.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Federated learning on fleets of neuromorphic devices.
 #[derive(Debug, Parser)]

@@ -29,12 +29,7 @@ mod task;
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
 use reckon::Isa;
-
-/// That of `muster`.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What the command line asks for.
 #[derive(Debug)]
