@@ -48,7 +48,7 @@ pub(crate) struct PlanBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = Local)]
 struct LocalBody {
-    /// Samples to learn from in each epoch; times `epochs` at most `samples_max`.
+    /// Samples to learn from in each epoch; all that a node has, where it has fewer; times `epochs` at most `samples_max`.
     #[schema(minimum = 1, maximum = 100_000, examples(20))]
     samples: u32,
     /// Passes over them.
