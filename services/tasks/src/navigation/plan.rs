@@ -2,7 +2,8 @@
 //!
 //! The chip's updates are immediate, stochastic and one LSB each, so at a constant learning rate accuracy swings by many
 //! points from version to version; halving the rate (one less in `SPI_LR_P_*`) late in training settles it. The chip's
-//! test bench also regularises firing rates; averaged over a fleet that costs accuracy, so it is off.
+//! test bench also regularises firing rates; averaged over a fleet that costs accuracy, so it is off, but for the first rounds
+//! of [`ONE_CLASS`].
 //!
 //! [`FLEET`], 20 nodes, tested on 300 samples that no node trained on, seeds 1 to 20 of a search program with its own
 //! derivation of seeds: mean 98.7 %, 19 of 20 at 98.3 % or above, the worst 93.3 %. Neighbours, same measure:
