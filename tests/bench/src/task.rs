@@ -215,9 +215,9 @@ impl Options {
                 line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
             };
             let rates = ["SPI_LR_P_WINP ", "SPI_LR_P_WREC ", "SPI_LR_P_WOUT "].map(rate);
-            recipe
-                .schedule
-                .retain(|step| step.registers.keys().all(|name| !name.starts_with("SPI_LR_")));
+            for step in &mut recipe.schedule {
+                step.registers.retain(|name, _| !name.starts_with("SPI_LR_"));
+            }
             recipe.schedule.extend(halvings(rates, rounds));
         }
         let own = |(from_round, name, value): &(u32, String, u32)| ScheduleStep {
