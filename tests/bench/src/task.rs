@@ -13,11 +13,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use agent::data::Source;
-use federation::{Local, Strategy, Weighting};
+use federation::{Local, ScheduleStep, Strategy, Weighting};
 use simulator::task::rehearsal::{Pupil, Rehearsal, rehearse, score};
-use simulator::task::{self, Item, Task, halvings};
+use simulator::task::{self, Item, Pool, Task, halvings, navigation_recipe};
 use tasks::Sample;
 use tasks::navigation::Stream;
+use tasks::navigation::plan::ONE_CLASS;
 use tasks::random::permutation;
 use tokio::time::Instant;
 
@@ -25,7 +26,7 @@ pub(crate) const USAGE: &str =
     "usage: bench task --task navigation|audition:DIR[,word=DIGIT][,leave-out=SPEAKER]|vision:DIR|tactile:DIR|csv:FILE [--json] [--seeds 1..3] [--validate]
          [--split iid|subject|class|centralised] [--nodes N] [--stored N]
          [--rounds N] [--samples N] [--epochs N] [--cohort N] [--server-rate X] [--momentum X] [--halve ROUND,ROUND,...]
-         [--set REGISTER=VALUE] [--threshold N] [--alpha N] [--spread INPUT,RECURRENT,OUTPUT] [--verbose]";
+         [--set REGISTER=VALUE] [--from ROUND:REGISTER=VALUE] [--threshold N] [--alpha N] [--spread INPUT,RECURRENT,OUTPUT] [--verbose]";
 
 /// How the samples are dealt out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,7 @@ pub(crate) struct Options {
     momentum: Option<f64>,
     halve: Option<Vec<u32>>,
     set: BTreeMap<String, u32>,
+    from: Vec<(u32, String, u32)>,
     threshold: Option<u16>,
     alpha: Option<u16>,
     spread: Option<[u16; 3]>,
@@ -84,6 +86,7 @@ impl Options {
             momentum: None,
             halve: None,
             set: BTreeMap::new(),
+            from: Vec::new(),
             threshold: None,
             alpha: None,
             spread: None,
@@ -108,6 +111,10 @@ impl Options {
         let three = |value: &str| -> Option<[u16; 3]> {
             let numbers: Option<Vec<u16>> = value.split(',').map(|one| one.parse().ok()).collect();
             numbers?.try_into().ok()
+        };
+        let register = |text: &str| -> Option<(String, u32)> {
+            let (name, value) = text.split_once('=')?;
+            Some((name.to_owned(), value.parse().ok()?))
         };
         match flag {
             "--task" => self.task = value.to_owned(),
@@ -136,9 +143,11 @@ impl Options {
                 let rounds = value.split(',').filter(|one| !one.is_empty());
                 self.halve = Some(rounds.map(|one| one.parse().ok()).collect::<Option<_>>()?);
             }
-            "--set" => {
-                let (name, value) = value.split_once('=')?;
-                self.set.insert(name.to_owned(), value.parse().ok()?);
+            "--set" => self.set.extend([register(value)?]),
+            "--from" => {
+                let (round, rest) = value.split_once(':')?;
+                let (name, value) = register(rest)?;
+                self.from.push((round.parse().ok()?, name, value));
             }
             "--threshold" => self.threshold = Some(value.parse().ok()?),
             "--alpha" => self.alpha = Some(value.parse().ok()?),
@@ -150,6 +159,9 @@ impl Options {
 
     fn open(&self, seed: u64) -> Result<Task, String> {
         let mut task = task::open(&self.task, seed).map_err(|error| error.to_string())?;
+        if self.split == Split::Class && matches!(task.pool, Pool::Generated) {
+            task.recipe = navigation_recipe(&ONE_CLASS);
+        }
         self.change(&mut task);
         Ok(task)
     }
@@ -203,12 +215,17 @@ impl Options {
                 line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
             };
             let rates = ["SPI_LR_P_WINP ", "SPI_LR_P_WREC ", "SPI_LR_P_WOUT "].map(rate);
-            recipe
-                .schedule
-                .retain(|step| step.registers.keys().all(|name| !name.starts_with("SPI_LR_")));
+            for step in &mut recipe.schedule {
+                step.registers.retain(|name, _| !name.starts_with("SPI_LR_"));
+            }
             recipe.schedule.extend(halvings(rates, rounds));
-            recipe.schedule.sort_by_key(|step| step.from_round);
         }
+        let own = |(from_round, name, value): &(u32, String, u32)| ScheduleStep {
+            from_round: *from_round,
+            registers: BTreeMap::from([(name.clone(), *value)]),
+        };
+        recipe.schedule.extend(self.from.iter().map(own));
+        recipe.schedule.sort_by_key(|step| step.from_round);
     }
 }
 
@@ -329,7 +346,8 @@ fn deal(options: &Options, task: &mut Task, seed: u64) -> Vec<Vec<Arc<Sample>>> 
             let unseen = Stream::unseen(seed);
             task.test = (0..300).map(|index| unseen.sample(index)).collect();
         }
-        return (1..=options.nodes).map(|node| stored(options, seed, node)).collect();
+        let shares: Vec<_> = (1..=options.nodes).map(|node| stored(options, seed, node)).collect();
+        return if options.split == Split::Centralised { vec![shares.concat()] } else { shares };
     }
     let mut items: Vec<Item> = task.pool.items().to_vec();
     if options.validate {

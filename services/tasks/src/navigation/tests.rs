@@ -138,3 +138,15 @@ fn a_class_filter_keeps_only_that_class_and_mirrors_the_rest() {
     }
     assert_eq!(STREAM.of_class(2), STREAM);
 }
+
+#[test]
+fn plans_ascend_and_the_chip_takes_their_registers() {
+    for plan in [plan::FLEET, plan::RECORDINGS, plan::ONE_CLASS] {
+        assert!(plan.schedule.is_sorted_by(|one, next| one.from_round < next.from_round));
+        assert!(plan.schedule.iter().all(|step| step.from_round <= plan.rounds));
+        let mut params = chip::params();
+        for (name, value) in plan.schedule.iter().flat_map(|step| step.registers) {
+            assert_eq!(params.set(name, *value), Ok(()), "{name}");
+        }
+    }
+}
