@@ -10,6 +10,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +18,7 @@ use agent::{AgentError, Next, Node, Progress, Tally};
 use coordinator::Driver;
 use federation::RoundRef;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::VirtualClock;
@@ -105,6 +107,8 @@ struct Crew {
     desks: Vec<mpsc::UnboundedSender<Job>>,
     idle: Vec<usize>,
     turns: mpsc::UnboundedReceiver<Turn>,
+    /// The tasks themselves; they end with this.
+    tasks: JoinSet<()>,
 }
 
 /// What an engine is made of.
@@ -270,12 +274,14 @@ impl Crew {
     /// So many tasks, for nodes of this world.
     fn new(size: usize, life: &Arc<Life>, counts: &Arc<Counts>) -> Self {
         let (told, turns) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
         let begin = |desk| {
             let (sender, jobs) = mpsc::unbounded_channel();
-            tokio::spawn(work(desk, jobs, told.clone(), Arc::clone(life), Arc::clone(counts)));
+            tasks.spawn(work(desk, jobs, told.clone(), Arc::clone(life), Arc::clone(counts)));
             sender
         };
-        Self { desks: (0..size).map(begin).collect(), idle: (0..size).collect(), turns }
+        let desks = (0..size).map(begin).collect();
+        Self { desks, idle: (0..size).collect(), turns, tasks }
     }
 
     /// Whether one of them has nothing to do.
@@ -296,9 +302,16 @@ impl Crew {
         }
     }
 
-    /// The next turn that is over.
+    /// The next turn that is over. A panic in one is passed on: its node would be waited for in vain.
     async fn next(&mut self) -> Option<Turn> {
-        let turn = self.turns.recv().await?;
+        let turn = tokio::select! {
+            biased;
+            turn = self.turns.recv() => turn?,
+            Some(Err(ended)) = self.tasks.join_next() => match ended.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => return None,
+            },
+        };
         self.idle.push(turn.desk);
         Some(turn)
     }

@@ -10,7 +10,7 @@ use super::life::Life;
 use super::plan::{Planned, plan};
 use super::shares::{Shares, name_of};
 use super::state::{Home, Saved};
-use super::world::World;
+use super::world::{By, World};
 use super::{Args, Mode, SimulateError};
 use crate::rest::Rest;
 use crate::sweep::Overrides;
@@ -64,6 +64,9 @@ impl Stage {
         }
         world.data.samples = args.samples_per_node.or(world.data.samples);
         let mut task = open(&args)?;
+        if world.data.by == By::Classes(1) {
+            task = task.of_one_class_each();
+        }
         if let Some(most) = args.test_samples {
             task.test = some(&task.test, usize::try_from(most).unwrap_or(usize::MAX)).into();
         }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use coordinator::{Auth, Config, Coordinator, Driver, Running};
 use federation::{Entropy, NodeId};
 use serde_json::{Value, json};
 use tasks::random::derive;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +101,7 @@ pub(crate) async fn run(
                 biased;
                 () = &mut stop => stopped = true,
                 over = &mut lived, if engine.is_none() => {
-                    let (done, ended) = over.expect("it neither panics nor is it aborted");
+                    let (done, ended) = unwound(over);
                     engine = Some(done);
                     if let Err(error) = ended {
                         failed = Some(SimulateError::Node(error));
@@ -116,7 +118,7 @@ pub(crate) async fn run(
         match engine {
             Some(engine) => engine,
             None => {
-                let (engine, ended) = lived.await.expect("it neither panics nor is it aborted");
+                let (engine, ended) = unwound(lived.await);
                 if let Err(error) = ended {
                     failed = failed.or(Some(SimulateError::Node(error)));
                 }
@@ -141,6 +143,11 @@ pub(crate) async fn run(
     drop(engine);
     running.shutdown().await;
     outcome
+}
+
+/// What a task gives that nobody aborts. Its panic is that of whoever waits for it.
+fn unwound<T>(over: Result<T, JoinError>) -> T {
+    over.unwrap_or_else(|ended| resume_unwind(ended.into_panic()))
 }
 
 /// Sets everything in place: coordinator, nodes, their enrolment, the run. If `stop` completes meanwhile, `ends` is

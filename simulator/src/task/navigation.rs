@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use federation::ScheduleStep;
-use tasks::navigation::plan::{FLEET, Plan, RECORDINGS, Step};
+use tasks::navigation::plan::{FLEET, ONE_CLASS, Plan, RECORDINGS, Step};
 use tasks::navigation::{self, Stream, chip};
 use tasks::random::derive;
 use tasks::{Sample, aer};
@@ -56,6 +56,17 @@ fn task(plan: &Plan, pool: Pool, test: Arc<[Sample]>) -> Task {
         subjects: Vec::new(),
         step_us: navigation::STEP_US,
         recipe: recipe(plan),
+    }
+}
+
+impl Task {
+    /// The same task for nodes that have samples of one class each: with the plan that such a fleet needs, where there is one.
+    #[must_use]
+    pub fn of_one_class_each(self) -> Self {
+        match self.pool {
+            Pool::Generated => Self { recipe: recipe(&ONE_CLASS), ..self },
+            Pool::Recorded(_) => self,
+        }
     }
 }
 

@@ -15,10 +15,9 @@ use std::sync::Arc;
 use agent::data::Source;
 use federation::{Local, ScheduleStep, Strategy, Weighting};
 use simulator::task::rehearsal::{Pupil, Rehearsal, rehearse, score};
-use simulator::task::{self, Item, Pool, Task, halvings, navigation_recipe};
+use simulator::task::{self, Item, Task, halvings};
 use tasks::Sample;
 use tasks::navigation::Stream;
-use tasks::navigation::plan::ONE_CLASS;
 use tasks::random::permutation;
 use tokio::time::Instant;
 
@@ -159,8 +158,8 @@ impl Options {
 
     fn open(&self, seed: u64) -> Result<Task, String> {
         let mut task = task::open(&self.task, seed).map_err(|error| error.to_string())?;
-        if self.split == Split::Class && matches!(task.pool, Pool::Generated) {
-            task.recipe = navigation_recipe(&ONE_CLASS);
+        if self.split == Split::Class {
+            task = task.of_one_class_each();
         }
         self.change(&mut task);
         Ok(task)
