@@ -78,7 +78,7 @@ fn spoken_digits_are_split_as_published() {
     assert_eq!(labels(task.pool.items().iter().map(|item| item.sample.label)), [270; 2]);
     assert_eq!(labels(task.test.iter().map(|sample| sample.label)), [30; 2]);
     let task = audition(&dir, &Words::LeaveOut("theo".to_owned())).unwrap();
-    assert_eq!((task.pool.items().len(), task.test.len(), task.recipe.samples), (2_500, 500, 500));
+    assert_eq!((task.pool.items().len(), task.test.len(), task.recipe.samples), (2_500, 500, 250));
     assert_eq!(
         audition(&dir, &Words::LeaveOut("x".to_owned())).unwrap_err().code(),
         "data_missing"
