@@ -256,26 +256,26 @@ async fn read_payload(
     candidate: &Candidate,
 ) -> Result<Bytes, CallError> {
     let announced = usize::try_from(candidate.payload_bytes).unwrap_or(usize::MAX);
-    let mut payload = Bytes::new();
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
     while let Some(part) = next_part(parts).await? {
         let UpdatePart::Chunk(bytes) = part else {
             return Err(out_of_order("`chunk` after the first message").into());
         };
         // Most payloads are one chunk, which is taken as it came.
-        payload = if payload.is_empty() { bytes } else { joined(payload, &bytes, announced) };
-        if payload.len() > announced {
+        if first.is_empty() {
+            first = bytes;
+        } else {
+            if joined.is_empty() {
+                joined.reserve(announced);
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&bytes);
+        }
+        if joined.len().max(first.len()) > announced {
             break;
         }
     }
-    Ok(payload)
-}
-
-/// `payload` with `more` of it behind, in a buffer for all that was announced.
-fn joined(payload: Bytes, more: &[u8], announced: usize) -> Bytes {
-    let mut joined = BytesMut::from(payload);
-    joined.reserve(announced.saturating_sub(joined.len()).max(more.len()));
-    joined.extend_from_slice(more);
-    joined.freeze()
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 async fn next_part(
