@@ -22,10 +22,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::secret::enrolment_statement;
 use federation::{
-    Artifact, EnrolmentProof, Entropy, Hold, Holding, NodeId, RefusalCode, RoundRef, Settled,
-    TrainOrder,
+    Artifact, Entropy, Hold, Holding, NodeId, RefusalCode, RoundRef, Settled, TrainOrder,
 };
 use tracing::{debug, error, info, warn};
 
@@ -47,7 +45,7 @@ use crate::train::Evaluated;
 use crate::uplink::{Asked, Order, Refused, Retry, UNAUTHENTICATED, Uplink, UplinkError};
 
 pub use self::memory::{InMemory, Next, Tally};
-use self::profile::{Invitation, Profile};
+use self::profile::{Invitation, Profile, prove};
 
 /// What a step asks of whoever drives the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,12 +139,9 @@ impl Node {
                 Some(known) => known,
                 none => none.insert(Credential::make(&state, &id, entropy)?),
             };
-            let digest = credential.digest();
-            let key = identity.public_key();
-            let signature = identity.sign(&enrolment_statement(&key, &id, token.id(), &digest));
-            let token = token.text().to_owned();
-            let proof = EnrolmentProof { token, credential: digest, signature };
-            invitation = Invitation::Proof(Box::new(proof));
+            let sign = |statement: &[u8]| Some(identity.sign(statement));
+            let proof = prove(token, &identity.public_key(), &id, credential.digest(), sign);
+            invitation = proof.map_or(Invitation::None, |proof| Invitation::Proof(Box::new(proof)));
         }
         if let Some(credential) = &credential {
             uplink.show(credential);

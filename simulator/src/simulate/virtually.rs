@@ -95,16 +95,14 @@ pub(crate) async fn run(
     let engine = {
         let watched = watcher.until_ended(progress, || Ok(0));
         tokio::pin!(watched);
-        let mut engine = None;
+        let mut over = None;
         while !stopped {
             tokio::select! {
                 biased;
                 () = &mut stop => stopped = true,
-                over = &mut lived, if engine.is_none() => {
-                    let (done, ended) = unwound(over);
-                    engine = Some(done);
-                    if let Err(error) = ended {
-                        failed = Some(SimulateError::Node(error));
+                lived = &mut lived, if over.is_none() => {
+                    let (_, ended) = over.insert(unwound(lived));
+                    if ended.is_err() {
                         break;
                     }
                 }
@@ -115,16 +113,12 @@ pub(crate) async fn run(
             }
         }
         ends.cancel();
-        match engine {
-            Some(engine) => engine,
-            None => {
-                let (engine, ended) = unwound(lived.await);
-                if let Err(error) = ended {
-                    failed = failed.or(Some(SimulateError::Node(error)));
-                }
-                engine
-            }
-        }
+        let (engine, ended) = match over {
+            Some(over) => over,
+            None => unwound(lived.await),
+        };
+        failed = failed.or(ended.err().map(SimulateError::Node));
+        engine
     };
     let (run_s, usage) = (began.elapsed().as_secs_f64(), [before, Usage::now()]);
     if failed.is_none() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use federation::secret::enrolment_statement;
-use federation::{Enrolment, EnrolmentProof, NodeId};
+use federation::{Digest, Enrolment, EnrolmentProof, NodeId};
 
 use crate::config::EnrolToken;
 use crate::credential::Credential;
@@ -35,26 +35,34 @@ pub(super) enum Invitation {
 impl Profile {
     /// What the coordinator is told of it.
     pub(super) fn enrolment(&self, credential: Option<&Credential>) -> Enrolment {
+        let public_key = self.key.public();
         let proof = match (&self.invitation, credential) {
             (Invitation::Proof(proof), _) => Some((**proof).clone()),
             (Invitation::Token(token), Some(credential)) => {
-                let (key, digest) = (self.key.public(), credential.digest());
-                let statement = enrolment_statement(&key, &self.name, token.id(), &digest);
-                let proof = |signature| EnrolmentProof {
-                    token: token.text().to_owned(),
-                    credential: digest,
-                    signature,
-                };
-                self.key.sign(&statement).map(proof)
+                let sign = |statement: &[u8]| self.key.sign(statement);
+                prove(token, &public_key, &self.name, credential.digest(), sign)
             }
             (Invitation::Token(_) | Invitation::None, _) => None,
         };
         Enrolment {
-            public_key: self.key.public(),
+            public_key,
             node: self.name.clone(),
             labels: (*self.labels).clone(),
             learners: vec![LEARNER.to_owned()],
             proof,
         }
     }
+}
+
+/// The proof that the node `name` with this key uses `token` and will show the credential of this digest; none without a
+/// signature.
+pub(super) fn prove(
+    token: &EnrolToken,
+    public_key: &[u8; 32],
+    name: &NodeId,
+    credential: Digest,
+    sign: impl FnOnce(&[u8]) -> Option<[u8; 64]>,
+) -> Option<EnrolmentProof> {
+    let signature = sign(&enrolment_statement(public_key, name, token.id(), &credential))?;
+    Some(EnrolmentProof { token: token.text().to_owned(), credential, signature })
 }

@@ -192,6 +192,20 @@ pub(super) async fn ordered(
     }))
 }
 
+/// Of the nodes named in ?2 those in the cohort of round ?1, with their contributions; what is asked of them goes before.
+macro_rules! asked_members {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM json_each(?2) j
+             -- CROSS: the few names asked for first, not the whole cohort.
+             CROSS JOIN cohorts m ON m.round_id = ?1 AND m.node_id = j.value
+             LEFT JOIN contributions c ON c.round_id = ?1 AND c.node_id = m.node_id"
+        )
+    };
+}
+
 /// Which of `nodes` are in the round's cohort, each with the receipt it holds.
 pub(super) async fn members(
     tx: &mut SqliteConnection,
@@ -200,29 +214,20 @@ pub(super) async fn members(
 ) -> Result<BTreeMap<String, Option<Receipt>>, Fault> {
     let asked = serde_json::to_string(nodes).expect("texts are always JSON");
     // As a rule all of them are, and none has a receipt: one row says so.
-    let (found, counted): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), count(c.node_id) FROM json_each(?2) j
-         CROSS JOIN cohorts m ON m.round_id = ?1 AND m.node_id = j.value
-         LEFT JOIN contributions c ON c.round_id = ?1 AND c.node_id = m.node_id",
-    )
-    .bind(met.key.0)
-    .bind(&asked)
-    .fetch_one(&mut *tx)
-    .await?;
+    let (found, counted): (i64, i64) = sqlx::query_as(asked_members!("count(*), count(c.node_id)"))
+        .bind(met.key.0)
+        .bind(&asked)
+        .fetch_one(&mut *tx)
+        .await?;
     if counted == 0 && usize::try_from(found) == Ok(nodes.len()) {
         return Ok(nodes.iter().map(|&node| (node.to_owned(), None)).collect());
     }
-    let rows: Vec<(String, Option<Vec<u8>>, Option<i64>)> = sqlx::query_as(
-        "SELECT m.node_id, c.payload_digest, c.counted_ms
-         FROM json_each(?2) j
-         -- CROSS: the few names asked for first, not the whole cohort.
-         CROSS JOIN cohorts m ON m.round_id = ?1 AND m.node_id = j.value
-         LEFT JOIN contributions c ON c.round_id = ?1 AND c.node_id = m.node_id",
-    )
-    .bind(met.key.0)
-    .bind(asked)
-    .fetch_all(tx)
-    .await?;
+    let rows: Vec<(String, Option<Vec<u8>>, Option<i64>)> =
+        sqlx::query_as(asked_members!("m.node_id, c.payload_digest, c.counted_ms"))
+            .bind(met.key.0)
+            .bind(asked)
+            .fetch_all(tx)
+            .await?;
     let mut members = BTreeMap::new();
     for (node, payload, counted_ms) in rows {
         let receipt = match payload.zip(counted_ms) {
