@@ -2,7 +2,8 @@
 //!
 //! An event camera tells of each pixel that became brighter (ON) or darker (OFF), and when. [`Retina`] makes the picture
 //! coarser (rows and columns of a grid laid over the sensor) and time too (bins), and sends at most one event a bin for
-//! each cell and polarity: what a chip that takes a channel once a tick can hear. It holds one bin.
+//! each cell and polarity: what a chip that takes a channel once a tick can hear. It holds one bin. Before it, [`upright`] may take
+//! out of a whole recording how somebody wrote.
 
 use alloc::vec::Vec;
 
@@ -10,6 +11,8 @@ use reckon::Event;
 
 use crate::limits::CHANNELS_MAX;
 use crate::sample::Sample;
+
+pub mod upright;
 
 /// What a pixel of the camera said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +43,14 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// N-MNIST, 34 x 34 pixels and three saccades of 0.1 s, as 11 x 11 cells x 2 polarities = 242 channels, 103 ticks of 3 ms.
-    pub const NMNIST: Self =
-        Self { sensor: (34, 34), cells: (11, 11), polarities: true, tick_us: 3_000, ticks: 103 };
+    /// N-MNIST, three saccades of 0.1 s, set upright: 11 x 11 cells x 2 polarities = 242 channels, 103 ticks of 3 ms.
+    pub const NMNIST: Self = Self {
+        sensor: (upright::PIXELS, upright::PIXELS),
+        cells: (11, 11),
+        polarities: true,
+        tick_us: 3_000,
+        ticks: 103,
+    };
     /// DVS128 Gesture as 11 x 11 cells x 2 polarities, 150 ticks of 10 ms.
     pub const GESTURE: Self =
         Self { sensor: (128, 128), cells: (11, 11), polarities: true, tick_us: 10_000, ticks: 150 };

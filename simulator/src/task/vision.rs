@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use tasks::vision::upright::Frame;
 use tasks::vision::{Grid, Retina};
 
 use super::network::{NEURONS, Network, halvings};
@@ -28,7 +29,7 @@ pub fn vision(dir: &Path) -> Result<Task, DataError> {
     names.values_mut().zip(0..).for_each(|(place, index)| *place = index);
     let mut retina = Retina::new(Grid::NMNIST);
     let mut see = |digit: &nmnist::Digit| {
-        digit.changes.iter().for_each(|&change| retina.see(change));
+        Frame::NMNIST.set_upright(&digit.changes).into_iter().for_each(|change| retina.see(change));
         retina.end(digit.label)
     };
     let items = training.iter().map(|digit| Item {
