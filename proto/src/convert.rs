@@ -17,7 +17,7 @@
 //! | `FetchVersionResponse` | [`Answer`] out, [`Reply`] in, of [`VersionPart`] |
 //! | `PushUpdateRequest` | [`UpdatePart`] |
 //! | `UpdateHeader` | [`federation::Candidate`] |
-//! | `PushUpdateResponse` | [`Answer`] out, [`Reply`] in, of [`federation::Receipt`] |
+//! | `PushUpdateResponse` | ([`Answer`] out, [`Reply`] in, of [`federation::Receipt`]; when to ask again) |
 //! | `ReportEvaluationRequest` | [`federation::Evaluation`] |
 //! | `ReportEvaluationResponse` | [`Answer`] out, [`Reply`] in, of `()` |
 //! | `Refusal` | [`federation::Refusal`] out, [`RefusalText`] in |

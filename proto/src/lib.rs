@@ -10,6 +10,7 @@
 //! `federation::admission`'s. Whoever speaks the protocol may import it: the agent, the coordinator and tests. The
 //! pure crates must not. Of ours, it imports `federation` alone.
 
+mod codec;
 pub mod convert;
 
 #[expect(

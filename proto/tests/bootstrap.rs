@@ -40,6 +40,7 @@ fn generate(room: &Path, out: &Path) {
     let mut descriptors = protox::compile([PROTO], [room]).unwrap();
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::codec::SmallCodec")
         .emit_rerun_if_changed(false)
         .out_dir(out)
         .compile_fds(descriptors.clone())

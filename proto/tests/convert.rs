@@ -11,7 +11,8 @@ use federation::limits::{
     STATUS_COUNT_MAX, TOKEN_BYTES_MAX, WAIT_MS_MAX, WEIGHTS_MAX,
 };
 use federation::{
-    Candidate, Enrolment, Evaluation, Hold, Holding, NodeId, Receipt, RoundRef, Settled, TrainOrder,
+    Candidate, Enrolment, Evaluation, Hold, Holding, Idle, NodeId, Receipt, RoundRef, Settled,
+    TrainOrder,
 };
 use proto::convert::{
     FetchVersion, Malformed, Order, Reply, UpdatePart, VersionHeader, VersionPart, WaitOrder,
@@ -393,8 +394,8 @@ fn updates() {
             ("payload_digest", |m| m.payload_digest = short()),
         ],
     );
-    rejects::<v1::PushUpdateResponse, Reply<Receipt>>(
-        Ok(samples::receipt()),
+    rejects::<v1::PushUpdateResponse, (Reply<Receipt>, Option<Idle>)>(
+        (Ok(samples::receipt()), None),
         &[
             ("result", |m| m.result = None),
             ("round", |m| m.result = Some(Outcome::Receipt(v1::Receipt::default()))),

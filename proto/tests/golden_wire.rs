@@ -176,8 +176,10 @@ fn update_vectors(vectors: &mut Vectors) {
     part("push_update_request.header", UpdatePart::Header(candidate()));
     part("push_update_request.chunk", UpdatePart::Chunk(chunk()));
     vectors.check::<v1::Receipt>("receipt", receipt());
-    vectors.check::<v1::PushUpdateResponse>("push_update_response.receipt", Ok(receipt()));
-    vectors.check::<v1::PushUpdateResponse>("push_update_response.refused", Err(round_closed()));
+    let mut answer = |vector, answer| vectors.check::<v1::PushUpdateResponse>(vector, answer);
+    answer("push_update_response.receipt", (Ok(receipt()), None));
+    answer("push_update_response.receipt_idle", (Ok(receipt()), Some(idle())));
+    answer("push_update_response.refused", (Err(round_closed()), None));
 }
 
 fn evaluation_vectors(vectors: &mut Vectors) {

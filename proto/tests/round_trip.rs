@@ -243,9 +243,15 @@ proptest! {
     }
 
     #[test]
-    fn updates(part in update_part(), answer in answer(receipt())) {
+    fn updates(
+        part in update_part(),
+        answer in answer(receipt()),
+        retry in prop::option::of(any::<u32>()),
+    ) {
         prop_assert_eq!(send::<v1::PushUpdateRequest, UpdatePart>(part.clone()), part);
-        prop_assert_eq!(send::<v1::PushUpdateResponse, Reply<_>>(answer.clone()), heard(answer));
+        let idle = retry.map(|retry_after_ms| Idle { retry_after_ms });
+        let got: (Reply<Receipt>, _) = send::<v1::PushUpdateResponse, _>((answer.clone(), idle));
+        prop_assert_eq!(got, (heard(answer), idle));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coordinator::{Config, Coordinator, Moment, Simulated};
 use federation::{
-    Artifact, Candidate, Clock, Entropy, Layout, NodeId, Receipt, RoundRef, Tensor, Timestamp,
+    Artifact, Candidate, Clock, Entropy, Idle, Layout, NodeId, Receipt, RoundRef, Tensor, Timestamp,
 };
 use proto::convert::{Reply, UpdatePart};
 use proto::v1::PushUpdateRequest;
@@ -240,8 +240,8 @@ async fn push(
 ) {
     let parts = [UpdatePart::Header(candidate.clone()), UpdatePart::Chunk(payload.to_vec().into())];
     let parts = tokio_stream::iter(parts.map(PushUpdateRequest::from)).throttle(gap);
-    let answer = match client.push_update(parts).await {
-        Ok(answer) => Reply::<Receipt>::try_from(answer.into_inner()).expect("a whole answer"),
+    let (answer, _): (Reply<Receipt>, Option<Idle>) = match client.push_update(parts).await {
+        Ok(answer) => answer.into_inner().try_into().expect("a whole answer"),
         Err(status) => {
             return shared.log.note(format!("somebody got no answer: {}", status.code()));
         }

@@ -1,7 +1,7 @@
 //! Pushing an update until there is a receipt.
 
 use bytes::Bytes;
-use federation::{Answer, Candidate, Metrics, Receipt};
+use federation::{Answer, Candidate, Idle, Metrics, Receipt};
 
 use super::parse::{Malformed, chunk, digest, digest_bytes, name};
 use super::refusal::{Reply, either};
@@ -111,22 +111,22 @@ impl From<Receipt> for v1::Receipt {
     }
 }
 
-impl TryFrom<v1::PushUpdateResponse> for Reply<Receipt> {
+impl TryFrom<v1::PushUpdateResponse> for (Reply<Receipt>, Option<Idle>) {
     type Error = Malformed;
     fn try_from(message: v1::PushUpdateResponse) -> Result<Self, Malformed> {
-        let v1::PushUpdateResponse { result } = message;
-        match result {
-            Some(Outcome::Receipt(receipt)) => Ok(Ok(receipt.try_into()?)),
-            Some(Outcome::Refused(refusal)) => Ok(Err(refusal.into())),
-            None => Err(Malformed::absent("result", "`receipt` or `refused`")),
-        }
+        let v1::PushUpdateResponse { result, idle } = message;
+        let reply = match result {
+            Some(Outcome::Receipt(receipt)) => Ok(receipt.try_into()?),
+            Some(Outcome::Refused(refusal)) => Err(refusal.into()),
+            None => return Err(Malformed::absent("result", "`receipt` or `refused`")),
+        };
+        Ok((reply, idle.map(Into::into)))
     }
 }
 
-impl From<Answer<Receipt>> for v1::PushUpdateResponse {
-    fn from(answer: Answer<Receipt>) -> Self {
-        Self {
-            result: either(answer, |receipt| Outcome::Receipt(receipt.into()), Outcome::Refused),
-        }
+impl From<(Answer<Receipt>, Option<Idle>)> for v1::PushUpdateResponse {
+    fn from((answer, idle): (Answer<Receipt>, Option<Idle>)) -> Self {
+        let result = either(answer, |receipt| Outcome::Receipt(receipt.into()), Outcome::Refused);
+        Self { result, idle: idle.map(Into::into) }
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use federation::{
-    Artifact, Entropy, Hold, Holding, NodeId, RefusalCode, RoundRef, Settled, TrainOrder,
+    Artifact, Entropy, Hold, Holding, Idle, NodeId, RefusalCode, RoundRef, Settled, TrainOrder,
 };
 use tracing::{debug, error, info, warn};
 
@@ -42,7 +42,7 @@ use crate::learner;
 use crate::limits::{DAMAGED_TRIES_MAX, IDLE_MS_MAX, IDLE_MS_MIN, ORDER_WAIT_MS};
 use crate::status::Reporter;
 use crate::train::Evaluated;
-use crate::uplink::{Asked, Order, Refused, Retry, UNAUTHENTICATED, Uplink, UplinkError};
+use crate::uplink::{Asked, Counted, Order, Refused, Retry, UNAUTHENTICATED, Uplink, UplinkError};
 
 pub use self::memory::{InMemory, Next, Tally};
 use self::profile::{Invitation, Profile, prove};
@@ -85,8 +85,6 @@ pub struct Node {
     tally: Tally,
     /// How long an ask for work may stay open.
     wait_ms: u32,
-    /// When to ask again, as the coordinator said last.
-    pause: Duration,
     /// Holds the lock on the state directory for as long as the node lives; a virtual node has none.
     _state: Option<StateDir>,
 }
@@ -178,7 +176,6 @@ impl Node {
             failing: false,
             tally: Tally::default(),
             wait_ms: ORDER_WAIT_MS,
-            pause: Duration::ZERO,
             _state: Some(state),
         })
     }
@@ -303,9 +300,7 @@ impl Node {
             Order::Idle(_) if refused_hold => Progress::Waiting(self.backoff.longest()),
             Order::Idle(idle) => {
                 self.worked();
-                let ms = u64::from(idle.retry_after_ms).clamp(IDLE_MS_MIN, IDLE_MS_MAX);
-                self.pause = Duration::from_millis(ms);
-                Progress::Waiting(self.pause)
+                Progress::Waiting(pause(idle))
             }
             Order::Train(order) => self.take_up(Box::new(order)),
         }
@@ -342,7 +337,7 @@ impl Node {
         let (samples, metrics) = (entry.samples, entry.metrics);
         let payload = entry.payload.clone();
         match self.uplink.push(&candidate, payload).await {
-            Ok(Ok(receipt)) => {
+            Ok(Ok(Counted { receipt, idle })) => {
                 if let Err(error) = self.journal.counted() {
                     return self.unwritten(&error);
                 }
@@ -352,12 +347,7 @@ impl Node {
                 self.tally.samples += u64::from(samples);
                 self.tally.synaptic_ops += metrics.synaptic_ops;
                 info!(%round, counted_at_ms = receipt.counted_at_ms, "the update is counted");
-                if self.wait_ms > 0 {
-                    return Progress::Working;
-                }
-                // The round is most likely open still: a node that cannot wait within a call would be told to come later.
-                // It is silent no longer than one that can, so that it counts as present.
-                Progress::Waiting(self.pause.min(Duration::from_millis(ORDER_WAIT_MS.into())))
+                idle.map_or(Progress::Working, |idle| Progress::Waiting(pause(idle)))
             }
             Ok(Err(refused)) => match refused.known() {
                 Some(RefusalCode::UnknownNode | RefusalCode::NodeRevoked) => {
@@ -452,4 +442,9 @@ impl Node {
         error!(%error, code = "journal_unwritable", "the journal cannot be written; the node tries again later");
         Progress::Waiting(self.backoff.longest())
     }
+}
+
+/// For how long the coordinator wants a node to stay away, within reason.
+fn pause(idle: Idle) -> Duration {
+    Duration::from_millis(u64::from(idle.retry_after_ms).clamp(IDLE_MS_MIN, IDLE_MS_MAX))
 }

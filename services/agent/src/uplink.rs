@@ -16,8 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use federation::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
 use federation::{
-    Candidate, Clock, Digest, Enrolment, Evaluation, Hold, Holding, NodeId, NodeStatus, Receipt,
-    RoundRef, Settled,
+    Candidate, Clock, Digest, Enrolment, Evaluation, Hold, Holding, Idle, NodeId, NodeStatus,
+    Receipt, RoundRef, Settled,
 };
 use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
 use proto::v1;
@@ -78,6 +78,15 @@ pub struct Asked {
     pub hold: Option<Hold>,
 }
 
+/// What a node gets for an update that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The coordinator's word for it.
+    pub receipt: Receipt,
+    /// When to ask for work again; nothing means at once.
+    pub idle: Option<Idle>,
+}
+
 /// A node's way to its coordinator. Over TCP it connects when it is first used, and again whenever the connection is lost.
 #[derive(Clone, Debug)]
 pub struct Uplink {
@@ -110,7 +119,7 @@ impl Uplink {
     /// An uplink over any channel.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
-        Self::carried(Carrier::channel(channel), http::Uri::default())
+        Self::carried(Carrier::Channel(channel), http::Uri::default())
     }
 
     /// An uplink over one connection, which is there: calls of all its clones share it, and fail once it is lost.
@@ -269,7 +278,7 @@ impl Uplink {
         &self,
         candidate: &Candidate,
         payload: Arc<[u8]>,
-    ) -> Result<Reply<Receipt>, UplinkError> {
+    ) -> Result<Reply<Counted>, UplinkError> {
         let call = Call { name: "push an update", ms: TRANSFER_MS_MAX };
         let header = std::iter::once(UpdatePart::Header(candidate.clone()));
         let mut left = Bytes::from_owner(payload);
@@ -280,7 +289,7 @@ impl Uplink {
         let parts = tokio_stream::iter(header.chain(chunks).map(v1::PushUpdateRequest::from));
         let mut request = self.request(parts);
         request.metadata_mut().insert("traceparent", traceparent(candidate));
-        let reply: Reply<Receipt> =
+        let (reply, idle): (Reply<Receipt>, Option<Idle>) =
             call.parse(call.made(self.client.clone().push_update(request)).await?)?;
         match reply {
             Ok(receipt)
@@ -291,7 +300,7 @@ impl Uplink {
                     receipt.round, receipt.payload
                 )))
             }
-            reply => Ok(reply),
+            reply => Ok(reply.map(|receipt| Counted { receipt, idle })),
         }
     }
 

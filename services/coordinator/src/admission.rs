@@ -51,9 +51,7 @@ impl Core {
     fn view_in_memory(&self, candidate: &Candidate) -> Option<RoundView> {
         let board = self.board.get();
         let open = board.round(candidate.round)?;
-        let fresh =
-            open.cohort.contains(&candidate.node) && !open.cohort.is_counted(&candidate.node);
-        fresh.then(|| RoundView {
+        open.cohort.waits_for(&candidate.node).then(|| RoundView {
             round: open.round,
             state: RoundState::Open,
             base_version: open.base_version,

@@ -113,7 +113,7 @@ impl Core {
         let core = Self {
             store,
             clock,
-            presence: Presence::default(),
+            presence: Presence::new(&*entropy),
             groups,
             payload_room: Arc::new(Semaphore::new(limits.payloads_kib_max)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),

@@ -30,7 +30,6 @@ impl Members {
     }
 
     /// The members, by name.
-    #[cfg(test)]
     pub(crate) fn names(&self) -> &[NodeId] {
         &self.names
     }
@@ -40,12 +39,19 @@ impl Members {
         self.names.binary_search(node).is_ok()
     }
 
+    /// Whether `node` is a member that is not known to be counted.
+    pub(crate) fn waits_for(&self, node: &NodeId) -> bool {
+        self.names.binary_search(node).is_ok_and(|at| !self.counted_at(at))
+    }
+
     /// Whether `node` is known to be counted. `false` may be stale, by the moment between a commit and its note, or for as
     /// long as [`Members::is_doubtful`]: the database knows.
     pub(crate) fn is_counted(&self, node: &NodeId) -> bool {
-        self.names
-            .binary_search(node)
-            .is_ok_and(|at| self.counted[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1)
+        self.names.binary_search(node).is_ok_and(|at| self.counted_at(at))
+    }
+
+    fn counted_at(&self, at: usize) -> bool {
+        self.counted[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1
     }
 
     /// A group failed, and nobody knows whether it was committed.
@@ -78,6 +84,9 @@ mod tests {
         assert!(members.names().is_sorted());
         assert!(members.contains(&name(199)) && !members.contains(&name(200)));
         assert!(members.is_counted(&name(150)) && !members.is_counted(&name(151)));
+        let waits: Vec<_> =
+            [150, 151, 200].map(name).iter().map(|node| members.waits_for(node)).collect();
+        assert_eq!(waits, [false, true, false]);
         members.count(&name(151));
         members.count(&name(999));
         let counted: Vec<_> = (0..201).filter(|&i| members.is_counted(&name(i))).collect();

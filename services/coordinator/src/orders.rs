@@ -49,6 +49,10 @@ pub(crate) struct OpenRound {
     pub(crate) cohort: Members,
     /// Milliseconds of serving so far.
     pub(crate) served_ms: AtomicU64,
+    /// When its goal of nodes should have asked, by the monotonic clock, where that is known.
+    pub(crate) expected_ms: Option<u64>,
+    /// When it should end; 0 where that is not known.
+    pub(crate) ends_ms: u64,
 }
 
 /// Whom a run draws from.
@@ -58,6 +62,8 @@ pub(crate) struct Wanted {
     pub(crate) learner: String,
     /// Its plan.
     pub(crate) plan: Plan,
+    /// When its open round should end, by the monotonic clock; 0 where that is not known, or it may open one at any time.
+    pub(crate) ends_ms: u64,
 }
 
 /// What a node that asked is told.
@@ -152,7 +158,7 @@ impl Core {
         if let Err(refusal) = self.hear(node).await? {
             return Ok(Err(refusal));
         }
-        self.presence.report(node, status.unwrap_or_default());
+        self.presence.report(node, status.unwrap_or_default(), wait.is_zero());
         self.presence.holds(node, held.digest());
         let until = Instant::now() + wait;
         let mut board = self.board.subscribe();
@@ -230,7 +236,7 @@ impl Core {
         node: &NodeId,
     ) -> Result<Option<TrainOrder>, StoreError> {
         for (key, round) in &board.rounds {
-            if !round.cohort.contains(node) || round.cohort.is_counted(node) {
+            if !round.cohort.waits_for(node) {
                 continue;
             }
             // A node whose update is just being counted learns at worst what it has learned, and gets its first receipt.
@@ -242,15 +248,25 @@ impl Core {
         Ok(None)
     }
 
+    /// When a node whose update has just been counted should ask again; nothing of one that waits within its questions.
+    pub(crate) fn rests(&self, node: &NodeId) -> Option<Idle> {
+        self.presence.polls(node).then(|| self.idle(node))
+    }
+
+    /// When a node should ask again that there is no work for: not before the rounds should have ended that it has no
+    /// part in, or none any more.
     fn idle(&self, node: &NodeId) -> Idle {
         let board = self.board.get();
-        let wants = |run: &Wanted| {
-            let Wanted { learner, plan } = run;
+        let wants = |run: &&Wanted| {
+            let Wanted { learner, plan, .. } = run;
             plan.cohort.nodes.contains(node) || self.presence.suits(node, &plan.cohort, learner)
         };
-        let wanted = board.runs.iter().any(wants);
-        let window = self.limits().pace.window(self.presence.fleet(), wanted);
-        let retry_after_ms = window.retry_ms(node, self.clock.monotonic_ms());
+        let ends_ms = board.runs.iter().filter(wants).map(|run| run.ends_ms).min();
+        let now_ms = self.clock.monotonic_ms();
+        let left_ms = ends_ms.unwrap_or_default().saturating_sub(now_ms);
+        let window = self.limits().pace.window(self.presence.fleet(), ends_ms.is_some());
+        let window = window.not_before(u32::try_from(left_ms).unwrap_or(u32::MAX));
+        let retry_after_ms = window.retry_ms(node, now_ms);
         self.presence.away(node, retry_after_ms, &*self.clock);
         Idle { retry_after_ms }
     }

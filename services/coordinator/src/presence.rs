@@ -6,6 +6,7 @@
 //! A fleet may be large, so a node is small here: what many nodes have in common (labels and learners, sizes of the
 //! chip) stands in memory once, and its name is shared with the cohorts it is in.
 
+mod salt;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,12 @@ use federation::draw::Standby;
 use federation::pace::Fleet;
 use federation::rate::Used;
 use federation::secret::same;
-use federation::{Clock, Cohort, Digest, Hold, NodeId, NodeStatus, Timestamp, eligible, limits};
+use federation::{
+    Clock, Cohort, Digest, Entropy, Hold, NodeId, NodeStatus, Timestamp, eligible, limits,
+};
+use indexmap::IndexMap;
 
+use self::salt::Salt;
 use crate::channels::Offers;
 use crate::members::Members;
 use crate::orders::Wanted;
@@ -37,15 +42,15 @@ const SEEN_STALE_MS: u16 = 30_000;
 const SEEN_WRITES_MAX: usize = 1_000;
 
 /// The nodes heard of since the start.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Presence {
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    nodes: BTreeMap<NodeId, Present>,
-    keys: BTreeMap<NodeId, Key>,
+    /// By name, in the order in which they came; each call asks for its node several times.
+    nodes: IndexMap<NodeId, Present, Salt>,
     profiles: BTreeSet<Arc<Profile>>,
     capacities: BTreeSet<Arc<BTreeMap<String, u64>>>,
     fleet: Fleet,
@@ -70,20 +75,27 @@ struct Present {
     turns: u32,
     /// How much older the written time of its last sign of life is.
     unwritten_ms: u16,
-    /// Whether it was told to stay away until it is due.
-    away: bool,
+    manner: Manner,
     /// Whether it was revoked: nothing is answered to it, and no round draws it.
     revoked: bool,
     last_turn: u64,
-}
-
-/// By what a node comes in. Apart from the nodes, so that those without one cost nothing.
-#[derive(Debug)]
-struct Key {
-    /// Digest of the credential it shows; one more holder for each of its open calls.
-    credential: Arc<Digest>,
+    /// Digest of the credential it shows, if it has one; one more holder for each of its open calls.
+    credential: Option<Arc<Digest>>,
     /// What it has used up of its rate.
     used: Used,
+}
+
+/// How a node comes by its orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// It has not asked for work since it was away, or since the start.
+    Unknown,
+    /// It waits for them within its questions.
+    Waits,
+    /// It does not, and is to be told when to ask.
+    Polls,
+    /// It was told to stay away until it is due.
+    Away,
 }
 
 /// How a node is received that shows a credential.
@@ -111,17 +123,17 @@ pub(crate) enum Heard {
 }
 
 impl Presence {
+    /// As yet without nodes.
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+        let nodes = IndexMap::with_hasher(Salt::new(entropy));
+        Self { known: Mutex::new(Known { nodes, ..Known::default() }) }
+    }
+
     /// A node was heard of, and this is what is known about it.
     pub(crate) fn admit(&self, node: Node, clock: &dyn Clock) {
         let Node { id, labels, learners, seen_ms, turns, credential, revoked_ms, .. } = node;
         let mut known = self.lock();
-        let Known { nodes, keys, profiles, .. } = &mut *known;
-        if let Some(credential) = credential
-            && keys.get(&id).is_none_or(|key| *key.credential != credential)
-        {
-            let key = Key { credential: Arc::new(credential), used: Used::default() };
-            keys.insert(id.clone(), key);
-        }
+        let Known { nodes, profiles, .. } = &mut *known;
         let holding = nodes.get(&id).and_then(|present| present.profile.holding);
         let profile = share(profiles, Arc::new(Profile { labels, learners, holding }));
         match nodes.get_mut(&id) {
@@ -129,6 +141,10 @@ impl Presence {
             Some(present) => {
                 let old = std::mem::replace(&mut present.profile, profile);
                 release(profiles, &old);
+                if credential.is_some() && present.credential.as_deref() != credential.as_ref() {
+                    present.credential = credential.map(Arc::new);
+                    present.used = Used::default();
+                }
                 present.heard(clock);
             }
             None => {
@@ -140,11 +156,17 @@ impl Presence {
                     seen: Timestamp(seen_ms),
                     turns: count,
                     unwritten_ms: 0,
-                    away: false,
+                    manner: Manner::Unknown,
                     revoked: revoked_ms.is_some(),
                     last_turn: last,
+                    credential: credential.map(Arc::new),
+                    used: Used::default(),
                 };
                 present.heard(clock);
+                if nodes.len() == nodes.capacity() {
+                    // A fleet may be large: a quarter more, not twice as many.
+                    nodes.reserve_exact(nodes.len() / 4 + 16);
+                }
                 nodes.insert(id, present);
             }
         }
@@ -177,11 +199,9 @@ impl Presence {
     /// A node comes in by the credential of which this is the digest, if fewer than `open_max` of its calls are open.
     pub(crate) fn enter(&self, node: &NodeId, shown: &Digest, open_max: usize) -> Entrance {
         let known = self.lock();
-        if !known.nodes.contains_key(node) {
-            return Entrance::Unknown;
-        }
-        match known.keys.get(node) {
-            Some(Key { credential, .. }) if same(credential, shown) => {
+        let Some(present) = known.nodes.get(node) else { return Entrance::Unknown };
+        match &present.credential {
+            Some(credential) if same(credential, shown) => {
                 let open = Arc::strong_count(credential) - 1;
                 if open < open_max {
                     Entrance::In(Arc::clone(credential))
@@ -195,16 +215,20 @@ impl Presence {
 
     /// Takes a call of a known node from its rate, or says in how many milliseconds there is one.
     pub(crate) fn take_turn(&self, node: &NodeId, now_ms: u64) -> Result<(), u64> {
-        let mut known = self.lock();
-        let Some(key) = known.keys.get_mut(node) else { return Ok(()) };
-        limits::NODE_RATE.take(&mut key.used, now_ms)
+        match self.lock().nodes.get_mut(node) {
+            Some(present) if present.credential.is_some() => {
+                limits::NODE_RATE.take(&mut present.used, now_ms)
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// A known node says how it is.
-    pub(crate) fn report(&self, node: &NodeId, mut status: NodeStatus) {
+    /// A known node asks for work, and says how it is. It `polls` if it does not wait for work.
+    pub(crate) fn report(&self, node: &NodeId, mut status: NodeStatus, polls: bool) {
         let mut known = self.lock();
         let Known { nodes, capacities, .. } = &mut *known;
         let Some(present) = nodes.get_mut(node) else { return };
+        present.manner = if polls { Manner::Polls } else { Manner::Waits };
         let status = (status != NodeStatus::default()).then(|| {
             status.capacity = share(capacities, status.capacity);
             Box::new(status)
@@ -263,11 +287,35 @@ impl Presence {
         offers.hold(node, &profile.labels, &profile.learners)
     }
 
+    /// Whether a node did not wait when it last asked for work.
+    pub(crate) fn polls(&self, node: &NodeId) -> bool {
+        self.lock().nodes.get(node).is_some_and(|present| present.manner == Manner::Polls)
+    }
+
+    /// When `wanted` of these nodes should have asked for work, by the monotonic clock: those that were told to stay away
+    /// when they are due, those that wait for work at once. Nothing where that is known of fewer.
+    pub(crate) fn expected(&self, nodes: &[NodeId], wanted: u32, clock: &dyn Clock) -> Option<u64> {
+        let now_ms = clock.monotonic_ms();
+        let known = self.lock();
+        let due = |node| {
+            let present = known.nodes.get(node)?;
+            match present.manner {
+                Manner::Waits => Some(now_ms),
+                Manner::Polls | Manner::Unknown => None,
+                Manner::Away => Some(present.due_ms.max(now_ms)),
+            }
+        };
+        let mut due: Vec<u64> = nodes.iter().filter_map(due).collect();
+        drop(known);
+        let last = usize::try_from(wanted).ok()?.checked_sub(1)?;
+        (last < due.len()).then(|| *due.select_nth_unstable(last).1)
+    }
+
     /// A known node was told to stay away for so long.
     pub(crate) fn away(&self, node: &NodeId, retry_ms: u32, clock: &dyn Clock) {
         if let Some(present) = self.lock().nodes.get_mut(node) {
             present.due_ms = clock.monotonic_ms() + u64::from(retry_ms);
-            present.away = true;
+            present.manner = Manner::Away;
         }
     }
 
@@ -290,7 +338,7 @@ impl Presence {
             .map(|present| (present.seen, present.status.as_deref().cloned().unwrap_or_default()))
     }
 
-    /// The present nodes that a cohort may be drawn from for `learner`, by name.
+    /// The present nodes that a cohort may be drawn from for `learner`.
     pub(crate) fn candidates(
         &self,
         cohort: &Cohort,
@@ -331,7 +379,7 @@ impl Presence {
     pub(crate) fn count(&self, runs: &[Wanted], clock: &dyn Clock) {
         let now_ms = clock.monotonic_ms();
         let wish = |run| {
-            let Wanted { learner, plan }: &Wanted = run;
+            let Wanted { learner, plan, .. }: &Wanted = run;
             let named: BTreeSet<&NodeId> = plan.cohort.nodes.iter().collect();
             (named, Wish::new(&plan.cohort, learner))
         };
@@ -388,7 +436,9 @@ impl Present {
         self.unwritten_ms = self.unwritten_ms.saturating_add(later_ms);
         self.seen = now;
         self.due_ms = clock.monotonic_ms() + u64::from(limits::WAIT_MS_MAX);
-        self.away = false;
+        if self.manner == Manner::Away {
+            self.manner = Manner::Unknown;
+        }
     }
 
     fn is_present(&self, now_ms: u64) -> bool {
@@ -396,7 +446,7 @@ impl Present {
     }
 
     fn is_near(&self, now_ms: u64) -> bool {
-        !self.away || self.due_ms <= now_ms.saturating_add(NEAR_MS)
+        self.manner != Manner::Away || self.due_ms <= now_ms.saturating_add(NEAR_MS)
     }
 }
 

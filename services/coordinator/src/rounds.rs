@@ -41,11 +41,27 @@ pub(crate) struct Rounds {
     core: Arc<Core>,
     open: BTreeMap<RoundKey, Arc<OpenRound>>,
     waiting: BTreeMap<RunId, Waiting>,
+    lags: BTreeMap<RunId, Lag>,
     ticked_ms: u64,
     kept_ms: Option<u64>,
     channels: Channels,
     /// Whether the last tick failed: its failure is told once, not at every tick.
     failing: bool,
+}
+
+/// How much later than expected the last two rounds of a run ended, in milliseconds: the time that learning takes, and the way
+/// of an update.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lag {
+    last_ms: u64,
+    before_ms: u64,
+}
+
+impl Lag {
+    /// What the next round will hardly be spared: one slow node in one round does not make the fleet wait in the next.
+    fn least_ms(self) -> u64 {
+        self.last_ms.min(self.before_ms)
+    }
 }
 
 /// A run that has no round.
@@ -65,6 +81,7 @@ impl Rounds {
             core,
             open: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            lags: BTreeMap::new(),
             ticked_ms,
             kept_ms: None,
             channels: Channels::default(),
@@ -134,6 +151,8 @@ impl Rounds {
         let waits = |run: &&Live| run.live.is_none() && !run.paused;
         let runs: BTreeSet<RunId> = live.iter().filter(waits).map(|run| run.round.run).collect();
         self.waiting.retain(|run, _| runs.contains(run));
+        let runs: BTreeSet<RunId> = live.iter().map(|run| run.round.run).collect();
+        self.lags.retain(|run, _| runs.contains(run));
     }
 
     fn complain(&self, run: Option<RunId>, error: &StoreError) {
@@ -257,6 +276,12 @@ impl Rounds {
         };
         self.core.traces.settled(run.round);
         if let Some(ended) = self.open.remove(&live.key) {
+            if let Some(expected_ms) = ended.expected_ms {
+                let late_ms = self.core.clock.monotonic_ms().saturating_sub(expected_ms);
+                let lag = self.lags.get(&run.round.run);
+                let before_ms = lag.map_or(late_ms, |lag| lag.last_ms);
+                self.lags.insert(run.round.run, Lag { last_ms: late_ms, before_ms });
+            }
             self.core.recent.ended(ended, outcome);
         }
         self.core.channels.moved();
@@ -268,7 +293,10 @@ impl Rounds {
         if let Some(round) = self.open.get(&live.key) {
             return Ok(Arc::clone(round));
         }
-        let cohort = self.core.store.cohort(live.key).await?;
+        let cohort = self.core.presence.named(self.core.store.cohort(live.key).await?);
+        let (goal, clock) = (run.plan.cohort.goal, &*self.core.clock);
+        let expected_ms = self.core.presence.expected(cohort.names(), goal, clock);
+        let lag = self.lags.get(&run.round.run).copied().unwrap_or_default();
         let round = Arc::new(OpenRound {
             round: run.round,
             model: run.model.clone(),
@@ -276,8 +304,10 @@ impl Rounds {
             base: live.base,
             weights: run.weights,
             plan: run.plan.clone(),
-            cohort: self.core.presence.named(cohort),
+            cohort,
             served_ms: AtomicU64::new(live.served_ms),
+            expected_ms,
+            ends_ms: expected_ms.map_or(0, |ms| ms.saturating_add(lag.least_ms())),
         });
         self.open.insert(live.key, Arc::clone(&round));
         Ok(round)
@@ -351,7 +381,7 @@ impl Rounds {
         Ok(None)
     }
 
-    /// Whom the run could draw from if none of them were busy, by name.
+    /// Whom the run could draw from if none of them were busy.
     async fn candidates(&self, run: &Live) -> Result<Vec<Standby>, StoreError> {
         let (core, cohort) = (&self.core, &run.plan.cohort);
         if !run.plan.reproducible {
@@ -378,7 +408,11 @@ impl Rounds {
 
     /// Posts the orders to be had, if they changed.
     fn post(&self, live: Vec<Live>, directed: u64) {
-        let wanted = |run: Live| Wanted { learner: run.learner, plan: run.plan };
+        let ends_ms = |round: LiveRound| self.open.get(&round.key).map(|open| open.ends_ms);
+        let wanted = |run: Live| {
+            let ends_ms = run.live.and_then(ends_ms).unwrap_or_default();
+            Wanted { learner: run.learner, plan: run.plan, ends_ms }
+        };
         let goes_on = live.into_iter().filter(|run| !run.paused);
         let runs: Vec<Wanted> = goes_on.map(wanted).collect();
         self.core.board.send_if_modified(|board| {

@@ -69,6 +69,13 @@ impl Pace {
 }
 
 impl Window {
+    /// The same window, but none of it before `ms`.
+    #[must_use]
+    pub fn not_before(self, ms: u32) -> Self {
+        let from_ms = self.from_ms.max(ms.min(RETRY_MS_MAX - self.width_ms));
+        Self { from_ms, ..self }
+    }
+
     /// The time within the window that is `node`'s own at this question: another one at the next, so that no two nodes
     /// stay together. `question` is anything that differs from one question to the next, such as the time.
     #[must_use]
@@ -162,5 +169,14 @@ mod tests {
         assert!(moved.count() > 950);
         assert_eq!(window.retry_ms(&node(1), 1), window.retry_ms(&node(1), 1));
         assert_eq!(Window { from_ms: 50, width_ms: 0 }.retry_ms(&node(1), 1), 50);
+    }
+
+    #[test]
+    fn a_window_begins_later_and_is_as_wide() {
+        let window = Window { from_ms: 100, width_ms: 999 };
+        assert_eq!(window.not_before(50), window);
+        assert_eq!(window.not_before(2_000), Window { from_ms: 2_000, width_ms: 999 });
+        let last = window.not_before(u32::MAX);
+        assert_eq!((last.from_ms + last.width_ms, last.width_ms), (RETRY_MS_MAX, 999));
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) order: Option<TrainOrder>,
     pub(super) outcomes: BTreeMap<RoundRef, Settled>,
     pub(super) receipts: BTreeMap<RoundRef, Receipt>,
+    /// When to ask again, as answers to updates say.
+    pub(super) idle: Option<Idle>,
     /// Every payload that was counted, and those that came again.
     pub(super) pushed: Vec<(Candidate, Vec<u8>)>,
     pub(super) evaluations: Vec<Evaluation>,
@@ -305,12 +307,13 @@ impl FleetService for Fleet {
             }
         }
         let candidate: Candidate = header.unwrap();
-        let answer = {
+        let (answer, idle) = {
             let mut world = self.arrived("push");
+            let idle = world.idle;
             if let Some(status) = world.push_errors.pop_front() {
                 return Err(status);
             }
-            if !world.knows(&candidate.node) {
+            let answer = if !world.knows(&candidate.node) {
                 world.refusal(&candidate.node)
             } else if let Some(code) = world.push_refusals.pop_front() {
                 Err(Refusal::new(code, "round", "another", "this"))
@@ -333,9 +336,10 @@ impl FleetService for Fleet {
                         new.payload,
                     ))
                 }
-            }
+            };
+            (answer, idle)
         };
-        self.answer("push", answer.into()).await
+        self.answer("push", (answer, idle).into()).await
     }
 
     async fn report_evaluation(

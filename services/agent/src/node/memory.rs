@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use federation::{Entropy, NodeId, RoundRef};
 
@@ -102,7 +101,6 @@ impl Node {
             failing: false,
             tally: Tally::default(),
             wait_ms: 0,
-            pause: Duration::ZERO,
             _state: None,
         }
     }

@@ -130,15 +130,12 @@ async fn rounds_go_through_and_the_cache_serves_the_second() {
     assert_eq!((world.evaluations[0].samples, &world.evaluations[0].model), (1, &model()));
 }
 
-/// A round that was just answered has nothing more for the node: a question would be told to come later.
 #[tokio::test]
-async fn a_node_that_cannot_wait_in_a_call_asks_later_after_a_receipt() {
+async fn a_node_asks_again_when_the_answer_to_its_update_says() {
     let (mut host, dir) = (Host::start(), tempfile::tempdir().unwrap());
     let mut node = open(&host, dir.path());
-    node.wait_ms = 0;
-    step(&mut host, &mut node).await;
-    let Progress::Waiting(told) = step(&mut host, &mut node).await else { panic!() };
-    assert!(told > Duration::ZERO);
+    host.world().idle = Some(Idle { retry_after_ms: 1_700 });
+    let told = Duration::from_millis(1_700);
     host.world().order(&artifact(), order(&artifact(), 1));
     while host.world().count("push") == 0 {
         let progress = step(&mut host, &mut node).await;

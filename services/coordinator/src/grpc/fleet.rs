@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use federation::limits::{CHUNK_BYTES, DRAIN_MESSAGES_MAX};
-use federation::{Answer, Candidate, Evaluation, NodeId, Receipt, Refusal, RefusalCode};
+use federation::{Answer, Candidate, Evaluation, Idle, NodeId, Receipt, Refusal, RefusalCode};
 use proto::convert::{
     FetchVersion, Malformed, Order as WireOrder, UpdatePart, VersionHeader, VersionPart, WaitOrder,
 };
@@ -75,7 +75,7 @@ impl Fleet {
         &self,
         shown: &Shown,
         parts: &mut Streaming<v1::PushUpdateRequest>,
-    ) -> Result<Answer<Receipt>, CallError> {
+    ) -> Result<(Answer<Receipt>, Option<Idle>), CallError> {
         // Nothing is waited for from somebody unknown.
         let visit = self.visit(shown).await?;
         let Some(UpdatePart::Header(candidate)) = next_part(parts).await? else {
@@ -83,9 +83,11 @@ impl Fleet {
         };
         visit.speaks_for(&candidate.node)?;
         match self.core.announce(&candidate).await? {
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(refusal) => return Ok((Err(refusal), None)),
             // Whatever is counted has its receipt, however often it is asked for.
-            Ok(Announced::Again(receipt)) => return Ok(Ok(receipt)),
+            Ok(Announced::Again(receipt)) => {
+                return Ok((Ok(receipt), self.core.rests(&candidate.node)));
+            }
             Ok(Announced::Proceed) => self.core.take_turn(&candidate.node)?,
         }
         // The announcement was judged: its length is the model's, which has a limit.
@@ -94,13 +96,15 @@ impl Fleet {
             .try_acquire_many_owned(kib)
             .map_err(|_| CallError::Overloaded)?;
         let payload = read_payload(parts, &candidate).await?;
-        let round = candidate.round;
+        let (node, round) = (candidate.node.clone(), candidate.round);
         let traced = self.core.traces.counting(round);
         let answer = self.core.count(candidate, payload, room).await;
         if let (Some(update), Ok(Err(_)) | Err(_)) = (&traced, &answer) {
             self.core.traces.refused(round, update);
         }
-        Ok(answer?)
+        let answer = answer?;
+        let idle = if answer.is_ok() { self.core.rests(&node) } else { None };
+        Ok((answer, idle))
     }
 }
 

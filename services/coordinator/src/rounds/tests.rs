@@ -302,6 +302,8 @@ async fn the_next_order_is_near_for_a_node_of_a_running_run_and_spread_for_the_r
     };
     let far = retry(&world, &nodes[0]).await;
     assert_ne!(far, retry(&world, &nodes[1]).await);
+    // Both are due by then.
+    world.advance(5_000);
     world.run("m", plan(2, 1)).await;
     world.tick().await;
     world.answer(&nodes[..1], |_| 1).await;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use federation::limits::ROUNDS_ENDLESS;
 use federation::pace::Pace;
-use federation::{NodeId, NodeStatus, Plan};
+use federation::{NodeId, NodeStatus, Plan, TrainOrder};
 
 use crate::orders::{Held, Order};
 use crate::store::{Node, Run, RunState};
-use crate::testing::{World, enrolment, fleet, plan, reproducible};
+use crate::testing::{World, enrolment, fleet, plan, reproducible, update};
 
 /// The cohort of a run's open round; empty when it has none.
 async fn cohort(world: &World, run: &Run) -> Vec<NodeId> {
@@ -279,6 +279,57 @@ async fn a_large_fleet_is_told_to_come_back_at_a_bounded_rate() {
     world.run("m", only).await;
     world.serve(2_000).await;
     assert!(retry(&world).await < 10_000);
+}
+
+#[tokio::test]
+async fn nodes_that_poll_ask_once_in_a_round_of_the_whole_fleet() {
+    const NODES: u32 = 40;
+    const LEARNS_MS: u64 = 2_200;
+    let pace = Pace { asks_per_s_max: 10, idle_ms: 5_000 };
+    let mut world = World::new().await.at_pace(pace).await;
+    let names: Vec<String> = (0..NODES).map(|i| format!("n{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let nodes = fleet(&world, &names).await;
+    world.run("m", plan(NODES, 8)).await;
+    // What each node does next, and when: to ask, or to push what it learned.
+    let mut due: BTreeSet<(u64, NodeId)> = nodes.into_iter().map(|node| (0, node)).collect();
+    let mut learned: BTreeMap<NodeId, TrainOrder> = BTreeMap::new();
+    let mut asks: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut now_ms = 0;
+    world.tick().await;
+    while let Some((at_ms, node)) = due.pop_first() {
+        while now_ms < at_ms {
+            let step_ms = (at_ms - now_ms).min(1_000);
+            world.advance(step_ms);
+            now_ms += step_ms;
+            world.tick().await;
+        }
+        let board = world.core.board.get();
+        let Some(open) = board.rounds.values().next() else { break };
+        let pause_ms = match learned.remove(&node) {
+            Some(order) => {
+                let (candidate, payload) = update(&order, &node, 1);
+                world.push(&candidate, &payload).await.unwrap();
+                world.core.rests(&node).unwrap().retry_after_ms.into()
+            }
+            None => {
+                *asks.entry(open.round.number).or_default() += 1;
+                match world.ask(&node).await {
+                    Order::Train(order) => {
+                        learned.insert(node.clone(), order);
+                        LEARNS_MS
+                    }
+                    Order::Idle(idle) => idle.retry_after_ms.into(),
+                }
+            }
+        };
+        due.insert((now_ms + pause_ms, node));
+        world.tick().await;
+    }
+    let settled: Vec<u32> = asks.range(3..8).map(|(_, asks)| *asks).collect();
+    assert_eq!(settled, [NODES; 5], "{asks:?}");
+    // A round lasts until the last node has asked and learned, and hardly longer.
+    assert!(now_ms < 8 * 9_000, "{now_ms}");
 }
 
 #[tokio::test]
