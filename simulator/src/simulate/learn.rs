@@ -195,9 +195,12 @@ impl Learner for NoLearning {
         let lanes = artifact.weights().len();
         // One lane of each node differs, so that no two updates are the same bytes.
         let at = usize::try_from(order.seed % u64::try_from(lanes).unwrap_or(1).max(1));
-        let at = at.unwrap_or(0);
+        let mut payload = vec![0; lanes];
+        if let Some(lane) = payload.get_mut(at.unwrap_or(0)) {
+            *lane = 1;
+        }
         let trained = Trained {
-            payload: (0..lanes).map(|lane| u8::from(lane == at)).collect(),
+            payload: payload.into(),
             residual,
             samples: self.claims(node, source, order),
             metrics: Metrics::default(),

@@ -10,7 +10,7 @@
 //! | `process` | a process each, with files | a loopback socket each | the machine's |
 //!
 //! Reading order: [`world`] (what a fleet lives in), `shares` and `life` (who has what, what befalls whom), `plan`, `engine`
-//! (how time passes), `lines` and `learn` (over what nodes speak, where they learn), `watch` and `outcome` (what is told).
+//! (how time passes), `quarters`, `lines` and `learn` (where nodes live, over what they speak, where they learn), `watch` and `outcome` (what is told).
 
 mod args;
 mod clock;
@@ -22,6 +22,7 @@ mod lines;
 mod outcome;
 mod plan;
 mod process;
+mod quarters;
 mod shares;
 mod stage;
 mod state;

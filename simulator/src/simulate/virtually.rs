@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +14,6 @@ use coordinator::{Auth, Config, Coordinator, Driver, Running};
 use federation::{Entropy, NodeId};
 use serde_json::{Value, json};
 use tasks::random::derive;
-use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +23,7 @@ use super::learn::{Hand, NoLearning, Pool};
 use super::lines::Lines;
 use super::outcome::{Ending, Outcome};
 use super::plan::LABEL;
+use super::quarters::Quarters;
 use super::stage::Stage;
 use super::usage::Usage;
 use super::watch::Watcher;
@@ -38,14 +37,13 @@ const LINES: usize = 4;
 const KEYS: u64 = 31;
 /// What credentials are drawn for.
 const CREDENTIALS: u64 = 32;
-/// Questions a second over which the first ones are spread.
-const BEGIN_PER_S: u64 = 1_000;
 /// How often enrolment is told of.
 const TELL: Duration = Duration::from_secs(5);
 
 /// A simulation with everything in place.
 struct Scene {
     running: Running,
+    quarters: Quarters,
     engine: Engine,
     driver: Driver,
     clock: Arc<VirtualClock>,
@@ -68,7 +66,7 @@ pub(crate) async fn run(
     let ends = CancellationToken::new();
     tokio::pin!(stop);
     let scene = set(stage, progress, &ends, begin, stop.as_mut()).await?;
-    let Scene { running, mut engine, driver, clock, counts, rest, run, begin } = scene;
+    let Scene { running, quarters, mut engine, driver, clock, counts, rest, run, begin } = scene;
     stage.save(run, clock.now_us())?;
     let mut watcher = Watcher::new(
         rest.clone(),
@@ -78,17 +76,18 @@ pub(crate) async fn run(
         stage.planned.goal,
         begin,
     );
-    driver.tick().await;
-    let over_us = u64::from(stage.args.nodes) * 1_000_000
-        / BEGIN_PER_S.min(u64::from(stage.args.ask_per_s_max));
-    engine.begin(over_us);
+    // A round is for the whole fleet: none begins while a part of it is enrolled.
+    if !ends.is_cancelled() {
+        driver.tick().await;
+    }
+    let ask_per_s = u64::from(stage.args.ask_per_s_max.max(1));
+    engine.begin(u64::from(stage.args.nodes) * 1_000_000 / ask_per_s);
     let enrol_s = begin.elapsed().as_secs_f64();
     let (began, before) = (Instant::now(), Usage::now());
     // Nodes that were not enrolled yet are so when it goes on.
     let (mut stopped, mut failed) = (ends.is_cancelled(), None);
-    // A task of its own, so that what it starts begins where it runs itself.
     let until = ends.clone();
-    let mut lived = tokio::spawn(async move {
+    let mut lived = quarters.live(async move {
         let ended = engine.run(&until).await;
         (engine, ended)
     });
@@ -101,7 +100,7 @@ pub(crate) async fn run(
                 biased;
                 () = &mut stop => stopped = true,
                 lived = &mut lived, if over.is_none() => {
-                    let (_, ended) = over.insert(unwound(lived));
+                    let (_, ended) = over.insert(lived);
                     if ended.is_err() {
                         break;
                     }
@@ -115,7 +114,7 @@ pub(crate) async fn run(
         ends.cancel();
         let (engine, ended) = match over {
             Some(over) => over,
-            None => unwound(lived.await),
+            None => lived.await,
         };
         failed = failed.or(ended.err().map(SimulateError::Node));
         engine
@@ -134,14 +133,9 @@ pub(crate) async fn run(
         stage.save(run, clock.now_us())?;
         stage.home.keep(engine.memories()).map_err(stage.unwritable())?;
     }
-    drop(engine);
+    drop((engine, quarters));
     running.shutdown().await;
     outcome
-}
-
-/// What a task gives that nobody aborts. Its panic is that of whoever waits for it.
-fn unwound<T>(over: Result<T, JoinError>) -> T {
-    over.unwrap_or_else(|ended| resume_unwind(ended.into_panic()))
 }
 
 /// Sets everything in place: coordinator, nodes, their enrolment, the run. If `stop` completes meanwhile, `ends` is
@@ -155,9 +149,10 @@ async fn set(
 ) -> Result<Scene, SimulateError> {
     let now_us = stage.resumed.as_ref().map_or(0, |saved| saved.now_us);
     let clock = Arc::new(VirtualClock::at(now_us));
+    let quarters = Quarters::open().map_err(SimulateError::System)?;
     let (lines, incoming) = match stage.args.mode {
         Mode::Task => Lines::over_sockets().await,
-        Mode::Memory | Mode::Process => Lines::in_memory(LINES).await,
+        Mode::Memory | Mode::Process => quarters.live(Lines::in_memory(LINES)).await,
     }
     .map_err(SimulateError::System)?;
     let config = Config {
@@ -197,26 +192,27 @@ async fn set(
         ordered: stage.planned.races,
     };
     let mut engine = Engine::new(parts, nodes);
-    {
-        let enrolling = engine.enrol(ends);
-        tokio::pin!(enrolling);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut stop, if !ends.is_cancelled() => ends.cancel(),
-                enrolled = &mut enrolling => {
-                    enrolled?;
-                    break;
-                }
-                () = tokio::time::sleep(TELL) => {
-                    let enrolled = counts.enrolled.load(Ordering::Relaxed);
-                    progress.say(&format!("{enrolled} of {} nodes are enrolled", args.nodes));
-                }
+    let until = ends.clone();
+    let mut enrolling = quarters.live(async move {
+        let enrolled = engine.enrol(&until).await;
+        (engine, enrolled)
+    });
+    let engine = loop {
+        tokio::select! {
+            biased;
+            () = &mut stop, if !ends.is_cancelled() => ends.cancel(),
+            (engine, enrolled) = &mut enrolling => {
+                enrolled?;
+                break engine;
+            }
+            () = tokio::time::sleep(TELL) => {
+                let enrolled = counts.enrolled.load(Ordering::Relaxed);
+                progress.say(&format!("{enrolled} of {} nodes are enrolled", args.nodes));
             }
         }
-    }
+    };
     let run = stage.run(&rest).await?;
-    Ok(Scene { running, engine, driver, clock, counts, rest, run, begin })
+    Ok(Scene { running, quarters, engine, driver, clock, counts, rest, run, begin })
 }
 
 /// A token by which so many nodes get in.
