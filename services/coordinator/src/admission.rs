@@ -67,13 +67,13 @@ impl Core {
     /// Counts an announced update with its payload, durably and once. `room` is its share of the memory for payloads.
     pub(crate) async fn count(
         &self,
-        candidate: Candidate,
+        candidate: &Candidate,
         payload: Bytes,
         room: OwnedSemaphorePermit,
     ) -> Result<Answer<Receipt>, Uncounted> {
-        let lanes = match check_payload(&candidate, &payload) {
+        let lanes = match check_payload(candidate, &payload) {
             Ok(lanes) => lanes,
-            Err(refusal) => return Ok(Err(self.refused(&candidate, refusal))),
+            Err(refusal) => return Ok(Err(self.refused(candidate, refusal))),
         };
         drop(payload);
         let counted = self.groups.count(candidate.clone(), lanes, room).await;
@@ -90,7 +90,7 @@ impl Core {
                 );
                 Ok(receipt)
             }
-            Err(refusal) => Err(self.refused(&candidate, refusal)),
+            Err(refusal) => Err(self.refused(candidate, refusal)),
         })
     }
 

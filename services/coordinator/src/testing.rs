@@ -221,7 +221,7 @@ impl World {
         payload: &[u8],
     ) -> Result<Answer<Receipt>, Uncounted> {
         let room = Arc::clone(&self.core.payload_room).acquire_owned().await.unwrap();
-        self.core.count(candidate.clone(), payload.to_vec().into(), room).await
+        self.core.count(candidate, payload.to_vec().into(), room).await
     }
 
     /// Answers the order of each node with `delta` in every lane, in this order of arrival.

@@ -10,7 +10,8 @@
 //! | `process` | a process each, with files | a loopback socket each | the machine's |
 //!
 //! Reading order: [`world`] (what a fleet lives in), `shares` and `life` (who has what, what befalls whom), `plan`, `engine`
-//! (how time passes), `quarters`, `lines` and `learn` (where nodes live, over what they speak, where they learn), `watch` and `outcome` (what is told).
+//! (how time passes), `quarters`, `lines` and `learn` (where nodes live, over what they speak, where they learn), `watch` and
+//! `outcome` (what is told).
 
 mod args;
 mod clock;

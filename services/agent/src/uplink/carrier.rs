@@ -12,6 +12,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
@@ -93,11 +94,12 @@ async fn answer(
 
 /// Sends a body to its end, or as far as the other side takes it: what became of the call is for its answer to say.
 async fn send(mut body: Body, mut stream: SendStream<Bytes>) {
-    let mut next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+    let mut next = frame(&mut body).await;
     while let Some(frame) = next {
-        let Ok(frame) = frame else { return stream.send_reset(Reason::CANCEL) };
         // What a client sends has no trailers.
-        let Ok(data) = frame.into_data() else { return stream.send_reset(Reason::CANCEL) };
+        let Some(data) = frame.ok().and_then(|frame| frame.into_data().ok()) else {
+            return stream.send_reset(Reason::CANCEL);
+        };
         // Any room will do for a whole frame: the next one waits until this has gone.
         stream.reserve_capacity(1);
         while stream.capacity() == 0 {
@@ -111,11 +113,16 @@ async fn send(mut body: Body, mut stream: SendStream<Bytes>) {
         }
         next = match after {
             Poll::Ready(next) => next,
-            Poll::Pending => poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await,
+            Poll::Pending => self::frame(&mut body).await,
         };
     }
     // An error is the answer's, too.
     let _ = stream.send_data(Bytes::new(), true);
+}
+
+/// The next frame of a body.
+async fn frame(body: &mut Body) -> Option<Result<Frame<Bytes>, Status>> {
+    poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
 }
 
 /// An answer's body.
@@ -166,12 +173,12 @@ mod tests {
 
     impl http_body::Body for Frames {
         type Data = Bytes;
-        type Error = tonic::Status;
+        type Error = Status;
 
         fn poll_frame(
             mut self: Pin<&mut Self>,
             cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
             self.1 = !self.1;
             if self.1 && !self.0.is_empty() {
                 cx.waker().wake_by_ref();
@@ -197,7 +204,7 @@ mod tests {
     /// The bytes of a body, and whether trailers came after them.
     async fn read(mut body: Body) -> Result<(usize, bool), BoxError> {
         let (mut bytes, mut trailers) = (0, false);
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        while let Some(frame) = frame(&mut body).await {
             match frame?.into_data() {
                 Ok(data) => bytes += data.len(),
                 Err(_) => trailers = true,

@@ -73,7 +73,7 @@ async fn what_waits_for_the_writer_is_counted_in_one_transaction() {
         let Offer { candidate, lanes } = offer;
         let payload = lanes.iter().map(|lane| lane.cast_unsigned()).collect();
         let room = Arc::clone(&core.payload_room).acquire_owned().await.unwrap();
-        core.count(candidate.clone(), payload, room).await.unwrap().unwrap()
+        core.count(candidate, payload, room).await.unwrap().unwrap()
     };
     let all_wait = async {
         while core.payload_room.available_permits() + 5 != 64 << 10

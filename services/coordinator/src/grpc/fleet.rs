@@ -96,14 +96,14 @@ impl Fleet {
             .try_acquire_many_owned(kib)
             .map_err(|_| CallError::Overloaded)?;
         let payload = read_payload(parts, &candidate).await?;
-        let (node, round) = (candidate.node.clone(), candidate.round);
+        let round = candidate.round;
         let traced = self.core.traces.counting(round);
-        let answer = self.core.count(candidate, payload, room).await;
+        let answer = self.core.count(&candidate, payload, room).await;
         if let (Some(update), Ok(Err(_)) | Err(_)) = (&traced, &answer) {
             self.core.traces.refused(round, update);
         }
         let answer = answer?;
-        let idle = if answer.is_ok() { self.core.rests(&node) } else { None };
+        let idle = if answer.is_ok() { self.core.rests(&candidate.node) } else { None };
         Ok((answer, idle))
     }
 }

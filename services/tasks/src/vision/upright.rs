@@ -66,23 +66,12 @@ struct Stance {
 impl Stance {
     /// `None` without any change.
     fn of(changes: &[Change]) -> Option<Self> {
-        let mean = |of: &dyn Fn(Change) -> i64| {
-            let sum: i128 = changes.iter().map(|&change| i128::from(of(change))).sum();
-            let count = i128::try_from(changes.len()).ok().filter(|&count| count > 0)?;
-            i64::try_from(sum.div_euclid(count)).ok()
-        };
-        let centre =
-            (mean(&|one| PARTS * i64::from(one.x))?, mean(&|one| PARTS * i64::from(one.y))?);
-        let mut stance = Self { centre, slant: 0, deviation: (1, 1) };
-        let product = |change: Change| {
-            let (dx, dy) = stance.offset(change);
+        let [x, y] = means(changes, |one| [one.x, one.y].map(|at| PARTS * i64::from(at)))?;
+        let mut stance = Self { centre: (x, y), slant: 0, deviation: (1, 1) };
+        let [xx, xy, yy] = means(changes, |one| {
+            let (dx, dy) = stance.offset(one);
             [dx * dx, dx * dy, dy * dy]
-        };
-        let [xx, xy, yy] = [
-            mean(&|one| product(one)[0])?,
-            mean(&|one| product(one)[1])?,
-            mean(&|one| product(one)[2])?,
-        ];
+        })?;
         let slant = (ONE * xy).checked_div(yy).unwrap_or(0).clamp(-SLANT_MAX, SLANT_MAX);
         let root = |square: i64| square.max(1).isqrt();
         stance.slant = slant;
@@ -98,6 +87,19 @@ impl Stance {
     fn upright(&self, dx: i64, dy: i64) -> i64 {
         dx - (self.slant * dy).div_euclid(ONE)
     }
+}
+
+/// The means of some numbers of each change, rounded down; `None` without any change.
+fn means<const N: usize>(changes: &[Change], of: impl Fn(Change) -> [i64; N]) -> Option<[i64; N]> {
+    let mut sums = [0_i128; N];
+    for &change in changes {
+        for (sum, number) in sums.iter_mut().zip(of(change)) {
+            *sum += i128::from(number);
+        }
+    }
+    let count = i128::try_from(changes.len()).ok().filter(|&count| count > 0)?;
+    // A mean of 64-bit numbers is one.
+    Some(sums.map(|sum| i64::try_from(sum.div_euclid(count)).unwrap_or_default()))
 }
 
 #[cfg(test)]
