@@ -71,12 +71,10 @@ impl Core {
         payload: Bytes,
         room: OwnedSemaphorePermit,
     ) -> Result<Answer<Receipt>, Uncounted> {
-        let lanes = match check_payload(candidate, &payload) {
-            Ok(lanes) => lanes,
-            Err(refusal) => return Ok(Err(self.refused(candidate, refusal))),
-        };
-        drop(payload);
-        let counted = self.groups.count(candidate.clone(), lanes, room).await;
+        if let Err(refusal) = check_payload(candidate, &payload) {
+            return Ok(Err(self.refused(candidate, refusal)));
+        }
+        let counted = self.groups.count(candidate.clone(), payload, room).await;
         let answer = counted.inspect_err(|uncounted| self.metrics.update(uncounted.as_str()))?;
         Ok(match answer {
             Ok(receipt) => {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use federation::{Answer, Candidate, Receipt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -94,11 +95,11 @@ impl Queue {
     pub(crate) async fn count(
         &self,
         candidate: Candidate,
-        lanes: Vec<i8>,
+        payload: Bytes,
         room: OwnedSemaphorePermit,
     ) -> Result<Answer<Receipt>, Uncounted> {
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { offer: Offer { candidate, lanes }, _room: room, reply };
+        let waiting = Waiting { offer: Offer { candidate, payload }, _room: room, reply };
         self.sender.try_send(waiting).map_err(|refused| match refused {
             TrySendError::Full(_) => Uncounted::Busy,
             TrySendError::Closed(_) => Uncounted::Closed,
@@ -145,11 +146,11 @@ async fn gather(
     limits: &GroupLimits,
 ) -> Vec<Waiting> {
     let until = Instant::now() + limits.wait;
-    let mut bytes = first.offer.lanes.len();
+    let mut bytes = first.offer.payload.len();
     let mut group = vec![first];
     while group.len() < limits.updates_max && bytes < limits.bytes_max {
         let Ok(Some(next)) = timeout_at(until, queue.recv()).await else { break };
-        bytes += next.offer.lanes.len();
+        bytes += next.offer.payload.len();
         group.push(next);
     }
     group

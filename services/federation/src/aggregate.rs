@@ -5,6 +5,7 @@
 //! ties-to-even. Same inputs, same bytes, every machine, whatever vectors its processor has.
 //!
 //! * [`Sum`]: updates folded one by one or many at once; what is stored of a round.
+//! * [`lanes`]: what a payload's bytes are.
 //! * [`median`], [`trimmed_mean`]: robust aggregates of kept vectors, as sums too.
 //! * [`staleness`]: what a late update still weighs.
 //! * [`Master`], [`advance`], [`publish`]: from a sum to the next version.
@@ -18,4 +19,5 @@ mod sum;
 
 pub use optimise::{Master, advance, publish};
 pub use robust::{median, trimmed_mean};
+pub use simd::lanes;
 pub use sum::{Sum, SumError, Weight};

@@ -34,7 +34,7 @@ async fn opened(mut world: World, names: &[&str], goal: u32) -> (World, Vec<Node
 
 async fn offer(world: &World, node: &NodeId, delta: i8) -> Offer {
     let (candidate, payload) = update(&world.order(node).await, node, delta);
-    Offer { candidate, lanes: vec![delta; payload.len()] }
+    Offer { candidate, payload: payload.into() }
 }
 
 fn code(counting: &Counting) -> &'static str {
@@ -70,8 +70,8 @@ async fn what_waits_for_the_writer_is_counted_in_one_transaction() {
     }
     let core = Arc::clone(&world.core);
     let push = async |offer: &Offer| {
-        let Offer { candidate, lanes } = offer;
-        let payload = lanes.iter().map(|lane| lane.cast_unsigned()).collect();
+        let Offer { candidate, payload } = offer;
+        let payload = payload.clone();
         let room = Arc::clone(&core.payload_room).acquire_owned().await.unwrap();
         core.count(candidate, payload, room).await.unwrap().unwrap()
     };

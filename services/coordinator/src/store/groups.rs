@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use federation::admission::{Verdict, judge};
-use federation::aggregate::Sum;
+use federation::aggregate::{Sum, lanes};
 use federation::round::RoundState;
 use federation::{
     Answer, Candidate, Metrics, Plan, Receipt, Refusal, RefusalCode, RoundRef, Timestamp,
@@ -27,8 +28,8 @@ const SUMS_BYTES_MAX: usize = 32 << 20;
 pub(crate) struct Offer {
     /// What was announced.
     pub(crate) candidate: Candidate,
-    /// Its payload.
-    pub(crate) lanes: Vec<i8>,
+    /// Its payload, checked.
+    pub(crate) payload: Bytes,
 }
 
 /// What became of one update of a group.
@@ -280,7 +281,7 @@ impl Target {
                 .expect("an update that is too stale was refused")
         };
         let weighed: Vec<_> =
-            offers.iter().map(|offer| (offer.lanes.as_slice(), weigh(offer))).collect();
+            offers.iter().map(|offer| (lanes(&offer.payload), weigh(offer))).collect();
         self.sum.fold_all(&weighed);
         let totals = &mut self.totals;
         for Offer { candidate, .. } in offers {

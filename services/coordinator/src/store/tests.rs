@@ -419,7 +419,7 @@ async fn values_that_were_never_written_are_errors() {
     let (candidate, payload) = update(&order, &nodes[0], 1);
     let check = async |sql: &'static str, undo: &'static str| {
         tamper(&world.file(), sql).await;
-        let offer = Offer { candidate: candidate.clone(), lanes: vec![1; payload.len()] };
+        let offer = Offer { candidate: candidate.clone(), payload: payload.clone().into() };
         let count = world.core.store.count_group(vec![offer], NOW).await;
         let shown = world.core.store.run(run.id).await;
         tamper(&world.file(), undo).await;

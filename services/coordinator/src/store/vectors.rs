@@ -15,13 +15,12 @@ const SLICE_BYTES_MAX: usize = 64 << 20;
 pub(super) async fn keep(
     tx: &mut SqliteConnection,
     key: RoundKey,
-    Offer { candidate, lanes }: &Offer,
+    Offer { candidate, payload }: &Offer,
 ) -> Result<(), Fault> {
-    let bytes: Vec<u8> = lanes.iter().map(|lane| lane.cast_unsigned()).collect();
     sqlx::query("INSERT INTO vectors (round_id, node_id, lanes) VALUES (?, ?, ?)")
         .bind(key.0)
         .bind(candidate.node.as_str())
-        .bind(bytes)
+        .bind(&payload[..])
         .execute(tx)
         .await?;
     Ok(())

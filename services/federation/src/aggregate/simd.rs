@@ -3,12 +3,9 @@
 //! There are no intrinsics: the loops vectorise by themselves. They are `inline(always)`, so that each function below
 //! compiles them anew with its own features. All arithmetic in them is on integers, so the results are the same bytes.
 
-#![cfg_attr(
-    target_arch = "x86_64",
-    expect(
-        unsafe_code,
-        reason = "calling code for instructions that the processor was asked about"
-    )
+#![expect(
+    unsafe_code,
+    reason = "calling code for instructions that the processor was asked about; bytes as lanes without a copy"
 )]
 
 use super::{fold, robust};
@@ -60,6 +57,13 @@ impl Isa {
         }
         all
     }
+}
+
+/// The lanes that a payload's bytes are.
+#[must_use]
+pub fn lanes(payload: &[u8]) -> &[i8] {
+    // SAFETY: an `i8` has the size and the alignment of a `u8`, and every byte is one.
+    unsafe { std::slice::from_raw_parts(payload.as_ptr().cast(), payload.len()) }
 }
 
 /// One of the loops, and what it works on.
