@@ -40,6 +40,7 @@ mod presence;
 mod recent;
 mod reload;
 mod rounds;
+mod salt;
 mod server;
 pub mod shutdown;
 mod start;

@@ -6,7 +6,6 @@
 //! A fleet may be large, so a node is small here: what many nodes have in common (labels and learners, sizes of the
 //! chip) stands in memory once, and its name is shared with the cohorts it is in.
 
-mod salt;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +21,10 @@ use federation::{
 };
 use indexmap::IndexMap;
 
-use self::salt::Salt;
 use crate::channels::Offers;
 use crate::members::Members;
 use crate::orders::Wanted;
+use crate::salt::Salt;
 use crate::store::{Node, Turns};
 
 /// How much later than due a node may be heard of: the longest pause after a failed call, as long again at its own work,
@@ -294,7 +293,12 @@ impl Presence {
 
     /// When `wanted` of these nodes should have asked for work, by the monotonic clock: those that were told to stay away
     /// when they are due, those that wait for work at once. Nothing where that is known of fewer.
-    pub(crate) fn expected(&self, nodes: &[NodeId], wanted: u32, clock: &dyn Clock) -> Option<u64> {
+    pub(crate) fn expected<'a>(
+        &self,
+        nodes: impl IntoIterator<Item = &'a NodeId>,
+        wanted: u32,
+        clock: &dyn Clock,
+    ) -> Option<u64> {
         let now_ms = clock.monotonic_ms();
         let known = self.lock();
         let due = |node| {
@@ -305,7 +309,7 @@ impl Presence {
                 Manner::Away => Some(present.due_ms.max(now_ms)),
             }
         };
-        let mut due: Vec<u64> = nodes.iter().filter_map(due).collect();
+        let mut due: Vec<u64> = nodes.into_iter().filter_map(due).collect();
         drop(known);
         let last = usize::try_from(wanted).ok()?.checked_sub(1)?;
         (last < due.len()).then(|| *due.select_nth_unstable(last).1)
@@ -404,7 +408,8 @@ impl Presence {
     pub(crate) fn named(&self, cohort: Vec<(NodeId, bool)>) -> Members {
         let known = self.lock();
         let shared = |node| known.nodes.get_key_value(&node).map_or(node, |(id, _)| id.clone());
-        Members::new(cohort.into_iter().map(|(node, counted)| (shared(node), counted)).collect())
+        let cohort = cohort.into_iter().map(|(node, counted)| (shared(node), counted));
+        Members::new(cohort.collect(), *known.nodes.hasher())
     }
 
     /// Nodes whose written times are stale, with the times to write; these count as written from now on.

@@ -6,11 +6,11 @@ use federation::Entropy;
 
 /// What is hashed before each name.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Salt(u64);
+pub(crate) struct Salt(u64);
 
 impl Salt {
     /// A new one, for one process.
-    pub(super) fn new(entropy: &dyn Entropy) -> Self {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
         let mut bytes = [0; 8];
         entropy.fill(&mut bytes);
         Self(u64::from_le_bytes(bytes))
