@@ -348,7 +348,11 @@ fn traceparent(update: &Candidate) -> MetadataValue<Ascii> {
     let about = format!("muster trace 1 {} {} {}", update.node, update.round, update.payload);
     let id = Digest::of(about.as_bytes()).to_string();
     let text = format!("00-{}-{}-01", &id[..32], &id[32..48]);
-    MetadataValue::try_from(text).expect("hexadecimal digits are printable ASCII")
+    let mut value: MetadataValue<Ascii> =
+        text.try_into().expect("hexadecimal digits are printable ASCII");
+    // No other call will have it: it is not to take the place of what calls share in the table of HTTP/2's headers.
+    value.set_sensitive(true);
+    value
 }
 
 /// One call: its name in messages, and how long it may take.
