@@ -3,6 +3,7 @@
 
 use std::process::{Command, Stdio};
 
+use coordinator::{Config, telemetry};
 use serde_json::{Value, json};
 use simulator::simulate::{Args, Figures, measure};
 
@@ -116,6 +117,8 @@ pub(crate) fn one(arguments: &[String], print: fn(&str)) -> Result<(), String> {
         fetch_each: fetch_each == 1,
         ..Args::default()
     };
+    // As `muster simulate` does.
+    telemetry::init(&Config { log: "error".to_owned(), ..Config::default() });
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let figures = runtime.block_on(measure(&args)).map_err(|error| error.to_string())?;
     let Figures {
