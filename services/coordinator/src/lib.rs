@@ -26,6 +26,7 @@ mod channels;
 mod clock;
 mod commit;
 mod config;
+mod connections;
 mod core;
 mod entropy;
 pub mod files;

@@ -108,7 +108,10 @@ impl Coordinator {
         let nodes = Door::new("gRPC", grpc_listener, seats.nodes)
             .encrypted(certificates.as_ref(), Speech::Grpc, &limits)
             .connections()
-            .map(move |connection| Ok(Patient::opening(connection, limits.opening)));
+            .map(move |connection| {
+                let peer = connection.peer();
+                (Patient::opening(connection, limits.opening), Some(peer))
+            });
         let people = people(http_listener, certificates.as_ref(), &limits);
         let (health, health_service) = tonic_health::server::health_reporter();
         let http = http::serve(Arc::clone(&core), people, limits.head);

@@ -35,7 +35,11 @@ impl Traces {
     /// An update for `round` goes to be counted, by the call in whose span this is. It is remembered from now on, because
     /// it may be what the round waits for.
     pub(crate) fn counting(&self, round: RoundRef) -> Option<SpanContext> {
-        let current = Span::current().context();
+        let current = Span::current();
+        if current.is_disabled() {
+            return None;
+        }
+        let current = current.context();
         let context = current.span().span_context().clone();
         if !context.is_sampled() {
             return None;
@@ -119,7 +123,7 @@ impl Settling {
 
 /// Makes `span` go on in the trace that a call's headers name, if they do.
 pub(crate) fn follow_caller(span: &Span, headers: &HeaderMap) {
-    if headers.contains_key("traceparent") {
+    if !span.is_disabled() && headers.contains_key("traceparent") {
         follow(span, TraceContextPropagator::new().extract(&Headers(headers)));
     }
 }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use agent::{AgentError, Next, Node, Progress, Tally};
 use coordinator::Driver;
 use federation::RoundRef;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use super::clock::VirtualClock;
 use super::life::Life;
 
-/// Most nodes whose steps run at once.
-const ACTIVE_MAX: usize = 384;
+/// Most nodes whose steps run at once, all quarters together.
+const ACTIVE_MAX: usize = 768;
 /// Longest time between two looks at the rounds; the coordinator counts at most twice as much as served.
 const LOOK_US: u64 = 1_000_000;
 /// Calls of one turn after which a node lets others go first.
@@ -44,6 +45,8 @@ pub(crate) struct Engine {
     grain_us: u64,
     /// Whether pushes are made one after the other.
     ordered: bool,
+    /// Where nodes take their turns.
+    quarters: Vec<Handle>,
     looked_us: u64,
 }
 
@@ -103,9 +106,12 @@ struct Turn {
 
 /// The tasks that step nodes, one node each at a time. They stay from turn to turn: a task with all that a turn may need is
 /// larger than most nodes, and would be made for each.
+///
+/// Each quarter has as many, for its nodes.
 struct Crew {
     desks: Vec<mpsc::UnboundedSender<Job>>,
-    idle: Vec<usize>,
+    /// By quarter.
+    idle: Vec<Vec<usize>>,
     turns: mpsc::UnboundedReceiver<Turn>,
     /// The tasks themselves; they end with this.
     tasks: JoinSet<()>,
@@ -120,12 +126,13 @@ pub(crate) struct Parts {
     pub(crate) counts: Arc<Counts>,
     pub(crate) grain_ms: u64,
     pub(crate) ordered: bool,
+    pub(crate) quarters: Vec<Handle>,
 }
 
 impl Engine {
     /// An engine for these nodes, which do nothing yet.
     pub(crate) fn new(parts: Parts, nodes: Vec<Node>) -> Self {
-        let Parts { clock, driver, life, counts, grain_ms, ordered } = parts;
+        let Parts { clock, driver, life, counts, grain_ms, ordered, quarters } = parts;
         let resident = |node| Resident { node, calls: 0, dropped: (0, 0), bytes_down: 0 };
         let looked_us = clock.now_us();
         Self {
@@ -137,6 +144,7 @@ impl Engine {
             counts,
             grain_us: grain_ms.max(1) * 1_000,
             ordered,
+            quarters,
             looked_us,
         }
     }
@@ -150,12 +158,13 @@ impl Engine {
         for index in 0..u32::try_from(self.residents.len()).unwrap_or(u32::MAX) {
             self.timers.push(Reverse((now_us, index)));
         }
-        let mut crew = Crew::new(ACTIVE_MAX, &self.life, &self.counts);
+        let mut crew = Crew::new(ACTIVE_MAX, &self.quarters, &self.life, &self.counts);
         loop {
-            while crew.has_room()
-                && !stop.is_cancelled()
-                && let Some(Reverse((_, index))) = self.timers.pop()
+            while !stop.is_cancelled()
+                && let Some(Reverse((_, index))) = self.timers.peek().copied()
+                && crew.has_room(index)
             {
+                self.timers.pop();
                 self.start(index, now_us, true, &mut crew);
             }
             if crew.is_idle() {
@@ -189,14 +198,14 @@ impl Engine {
     /// # Errors
     /// When a node cannot go on.
     pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<(), AgentError> {
-        let mut crew = Crew::new(ACTIVE_MAX, &self.life, &self.counts);
+        let mut crew = Crew::new(ACTIVE_MAX, &self.quarters, &self.life, &self.counts);
         let mut pushed = true;
         loop {
             let now_us = self.clock.now_us();
-            while crew.has_room() && !stop.is_cancelled() {
+            while !stop.is_cancelled() {
                 let Some(Reverse((due_us, index))) = self.timers.peek().copied() else { break };
                 let alone = self.ordered && self.pushes_next(index);
-                if due_us > now_us || alone && !crew.is_idle() {
+                if due_us > now_us || !crew.has_room(index) || alone && !crew.is_idle() {
                     break;
                 }
                 self.timers.pop();
@@ -272,31 +281,43 @@ impl Engine {
 
 impl Crew {
     /// So many tasks, for nodes of this world.
-    fn new(size: usize, life: &Arc<Life>, counts: &Arc<Counts>) -> Self {
+    fn new(size: usize, quarters: &[Handle], life: &Arc<Life>, counts: &Arc<Counts>) -> Self {
         let (told, turns) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        let begin = |desk| {
-            let (sender, jobs) = mpsc::unbounded_channel();
-            tasks.spawn(work(desk, jobs, told.clone(), Arc::clone(life), Arc::clone(counts)));
-            sender
-        };
-        let desks = (0..size).map(begin).collect();
-        Self { desks, idle: (0..size).collect(), turns, tasks }
+        let (mut desks, mut idle) = (Vec::new(), Vec::new());
+        for quarter in quarters {
+            let begin = |desk| {
+                let (sender, jobs) = mpsc::unbounded_channel();
+                let work = work(desk, jobs, told.clone(), Arc::clone(life), Arc::clone(counts));
+                tasks.spawn_on(work, quarter);
+                sender
+            };
+            let own = desks.len()..desks.len() + size.div_ceil(quarters.len());
+            desks.extend(own.clone().map(begin));
+            idle.push(own.collect());
+        }
+        Self { desks, idle, turns, tasks }
     }
 
-    /// Whether one of them has nothing to do.
-    fn has_room(&self) -> bool {
-        !self.idle.is_empty()
+    /// The quarter of node `index`.
+    fn of(&self, index: u32) -> usize {
+        usize::try_from(index).unwrap_or(0) % self.idle.len()
+    }
+
+    /// Whether one of them has nothing to do and may take node `index`.
+    fn has_room(&self, index: u32) -> bool {
+        !self.idle[self.of(index)].is_empty()
     }
 
     /// Whether none of them has anything to do.
     fn is_idle(&self) -> bool {
-        self.idle.len() == self.desks.len()
+        self.idle.iter().map(Vec::len).sum::<usize>() == self.desks.len()
     }
 
     /// Has one of them do this; there has to be room.
     fn begin(&mut self, job: Job) {
-        if let Some(desk) = self.idle.pop() {
+        let of = self.of(job.index);
+        if let Some(desk) = self.idle[of].pop() {
             // It ends with the crew, not before.
             let _ = self.desks[desk].send(job);
         }
@@ -312,7 +333,8 @@ impl Crew {
                 Err(_) => return None,
             },
         };
-        self.idle.push(turn.desk);
+        let of = self.of(turn.index);
+        self.idle[of].push(turn.desk);
         Some(turn)
     }
 }

@@ -8,9 +8,12 @@ use agent::Uplink;
 use agent::uplink::Address;
 use tokio::io::{DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::either::Either;
+
+use super::quarters::Quarters;
 
 /// Bytes under way in one direction of a line in memory: several of the largest frames.
 const LINE_BYTES: usize = 256 << 10;
@@ -31,27 +34,29 @@ pub(crate) enum Lines {
 pub(crate) type Incoming = Pin<Box<dyn Stream<Item = io::Result<End>> + Send>>;
 
 impl Lines {
-    /// `count` lines through memory.
+    /// A line through memory in each of `quarters`: there live both of its ends.
     ///
     /// # Errors
     /// When HTTP/2 cannot begin on one of them.
-    pub(crate) async fn in_memory(count: usize) -> io::Result<(Self, Incoming)> {
+    pub(crate) async fn in_memory(
+        quarters: &Quarters,
+    ) -> io::Result<(Self, Vec<(Handle, Incoming)>)> {
         let (mut lines, mut ends) = (Vec::new(), Vec::new());
-        for _ in 0..count.max(1) {
+        for quarter in quarters.all() {
             let (here, there) = duplex(LINE_BYTES);
-            lines.push(Uplink::on(here).await?);
-            ends.push(Ok(End::Left(there)));
+            lines.push(quarter.live(Uplink::on(here)).await?);
+            // Open until the coordinator is: its door closes when no more can come.
+            let end = tokio_stream::once(Ok(End::Left(there))).chain(tokio_stream::pending());
+            ends.push((quarter.tasks().clone(), Box::pin(end) as Incoming));
         }
-        // Open until the coordinator is: its door closes when no more can come.
-        let incoming = tokio_stream::iter(ends).chain(tokio_stream::pending());
-        Ok((Self::Memory(lines), Box::pin(incoming)))
+        Ok((Self::Memory(lines), ends))
     }
 
     /// Lines over loopback, each node its own.
     ///
     /// # Errors
     /// When no port can be listened on.
-    pub(crate) async fn over_sockets() -> io::Result<(Self, Incoming)> {
+    pub(crate) async fn over_sockets() -> io::Result<(Self, Vec<(Handle, Incoming)>)> {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = format!("http://{}", listener.local_addr()?);
         let address = Address::parse(&address).map_err(io::Error::other)?;
@@ -60,10 +65,11 @@ impl Lines {
             end.set_nodelay(true)?;
             Ok(End::Right(end))
         });
-        Ok((Self::Sockets(address), Box::pin(incoming)))
+        let incoming: Incoming = Box::pin(incoming);
+        Ok((Self::Sockets(address), vec![(Handle::current(), incoming)]))
     }
 
-    /// The uplink of node `index`.
+    /// The uplink of node `index`; a line is that of the quarter in which it takes its turns.
     pub(crate) fn uplink(&self, index: usize) -> Uplink {
         match self {
             Self::Memory(lines) => lines[index % lines.len()].clone(),

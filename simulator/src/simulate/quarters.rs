@@ -1,7 +1,7 @@
-//! Where virtual nodes live: one thread with a runtime of its own, beside that of their coordinator.
+//! Where virtual nodes live: a few threads, each with a runtime of its own, and with the coordinator's ends of its nodes' lines.
 //!
-//! What nodes and their ends of the lines do then stays on one core, as the coordinator's part stays on the others, and what goes
-//! between two tasks of nodes wakes nobody. Learning has threads of its own.
+//! What a node says and what is answered to it stays on one core: a line's two ends wake nobody else, and what goes over it is
+//! still in that core's cache when it is read. Learning has threads of its own, and so has the rest of the coordinator.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -13,21 +13,46 @@ use std::thread::{Builder, JoinHandle};
 use tokio::runtime::{self, Handle};
 use tokio_util::sync::CancellationToken;
 
-/// The thread. It ends when this is dropped, and with it what still lives there.
+/// The threads. They end when this is dropped, and with them what still lives there.
 #[derive(Debug)]
-pub(crate) struct Quarters {
+pub(crate) struct Quarters(Vec<Quarter>);
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Quarter {
     tasks: Handle,
     end: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Quarters {
-    /// An empty one.
+    /// `count` empty ones, at least one. Without `sockets` nothing that lives there can have any, and a thread that is busy is
+    /// woken without asking the operating system.
     ///
     /// # Errors
     /// When the operating system has no thread to give.
-    pub(crate) fn open() -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    pub(crate) fn open(count: usize, sockets: bool) -> io::Result<Self> {
+        (0..count.max(1)).map(|_| Quarter::open(sockets)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// All of them; nodes take turns by their numbers.
+    pub(crate) fn all(&self) -> &[Quarter] {
+        &self.0
+    }
+
+    /// Lets `task` live in the first of them, and gives what comes out of it. Its panic is that of whoever waits for it.
+    pub(crate) fn live<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T> + Send + Unpin + 'static {
+        self.0[0].live(task)
+    }
+}
+
+impl Quarter {
+    fn open(sockets: bool) -> io::Result<Self> {
+        let mut runtime = runtime::Builder::new_current_thread();
+        let runtime = if sockets { runtime.enable_all() } else { runtime.enable_time() }.build()?;
         let (tasks, end) = (runtime.handle().clone(), CancellationToken::new());
         let until = end.clone();
         let thread = Builder::new()
@@ -36,7 +61,12 @@ impl Quarters {
         Ok(Self { tasks, end, thread: Some(thread) })
     }
 
-    /// Lets `task` live here, and gives what comes out of it. Its panic is that of whoever waits for it.
+    /// Its runtime.
+    pub(crate) fn tasks(&self) -> &Handle {
+        &self.tasks
+    }
+
+    /// Lets `task` live here, as [`Quarters::live`].
     pub(crate) fn live<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -50,7 +80,7 @@ impl Quarters {
     }
 }
 
-impl Drop for Quarters {
+impl Drop for Quarter {
     fn drop(&mut self) {
         self.end.cancel();
         if let Some(thread) = self.thread.take() {

@@ -31,8 +31,6 @@ use super::{Mode, SimulateError};
 use crate::demo::progress::Progress;
 use crate::rest::Rest;
 
-/// Lines in memory that all nodes share: the coordinator takes 1,024 calls at once on each.
-const LINES: usize = 4;
 /// What keys are drawn for.
 const KEYS: u64 = 31;
 /// What credentials are drawn for.
@@ -133,8 +131,9 @@ pub(crate) async fn run(
         stage.save(run, clock.now_us())?;
         stage.home.keep(engine.memories()).map_err(stage.unwritable())?;
     }
-    drop((engine, quarters));
+    drop(engine);
     running.shutdown().await;
+    drop(quarters);
     outcome
 }
 
@@ -149,10 +148,12 @@ async fn set(
 ) -> Result<Scene, SimulateError> {
     let now_us = stage.resumed.as_ref().map_or(0, |saved| saved.now_us);
     let clock = Arc::new(VirtualClock::at(now_us));
-    let quarters = Quarters::open().map_err(SimulateError::System)?;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let sockets = stage.args.mode == Mode::Task;
+    let quarters = Quarters::open(cores, sockets).map_err(SimulateError::System)?;
     let (lines, incoming) = match stage.args.mode {
         Mode::Task => Lines::over_sockets().await,
-        Mode::Memory | Mode::Process => quarters.live(Lines::in_memory(LINES)).await,
+        Mode::Memory | Mode::Process => Lines::in_memory(&quarters).await,
     }
     .map_err(SimulateError::System)?;
     let config = Config {
@@ -177,8 +178,7 @@ async fn set(
     let learner: Arc<dyn Learner> = if args.no_learning {
         Arc::new(NoLearning::new(hand))
     } else {
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Arc::new(Pool::start(threads, hand).map_err(SimulateError::System)?)
+        Arc::new(Pool::start(cores, hand).map_err(SimulateError::System)?)
     };
     let token = invitation(&rest, args.nodes).await?;
     let nodes = nodes(stage, &lines, &learner, &token)?;
@@ -190,6 +190,7 @@ async fn set(
         counts: counts.clone(),
         grain_ms: args.grain_ms.into(),
         ordered: stage.planned.races,
+        quarters: quarters.all().iter().map(|quarter| quarter.tasks().clone()).collect(),
     };
     let mut engine = Engine::new(parts, nodes);
     let until = ends.clone();

@@ -29,16 +29,18 @@ const PUSH_TIME_MAX: Duration = Duration::from_secs(120);
 /// Longest that the remainder of a refused push is read.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// The service.
+/// The service, as one connection meets it.
 #[derive(Debug)]
 pub(super) struct Fleet {
     core: Arc<Core>,
+    /// Where the connection comes from.
+    peer: Option<IpAddr>,
 }
 
 impl Fleet {
-    /// A service over `core`.
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    /// A service over `core` for a connection from `peer`.
+    pub(super) fn new(core: Arc<Core>, peer: Option<IpAddr>) -> Self {
+        Self { core, peer }
     }
 
     /// Lets a call in.
@@ -60,13 +62,13 @@ impl Fleet {
     /// Whoever shows a secret that does not hold may not do so for ever.
     fn denied(&self, shown: &Shown, denied: Denied) -> CallError {
         if denied == Denied::Unauthenticated && shown.any {
-            return self.guessed(shown).err().unwrap_or(CallError::Denied(denied));
+            return self.guessed().err().unwrap_or(CallError::Denied(denied));
         }
         CallError::Denied(denied)
     }
 
-    fn guessed(&self, shown: &Shown) -> Result<(), CallError> {
-        let guessed = self.core.access.guessed(shown.peer, &*self.core.clock);
+    fn guessed(&self) -> Result<(), CallError> {
+        let guessed = self.core.access.guessed(self.peer, &*self.core.clock);
         guessed.map_err(CallError::TooManyAttempts)
     }
 
@@ -137,7 +139,7 @@ impl FleetService for Fleet {
             _ => false,
         };
         if wrong {
-            self.guessed(&shown)?;
+            self.guessed()?;
         }
         Ok(Response::new(answer.into()))
     }
@@ -240,7 +242,6 @@ struct Shown {
     credential: Option<Credential>,
     /// Whether it shows anything at all, a credential or not.
     any: bool,
-    peer: Option<IpAddr>,
 }
 
 impl Shown {
@@ -249,8 +250,7 @@ impl Shown {
         let (text, one) = (texts.next(), texts.next().is_none());
         let text = text.filter(|_| one).and_then(|text| text.to_str().ok());
         let bearer = text.and_then(|text| text.strip_prefix("Bearer "));
-        let peer = request.remote_addr().map(|peer| peer.ip());
-        Self { credential: bearer.and_then(Credential::read), any: bearer.is_some(), peer }
+        Self { credential: bearer.and_then(Credential::read), any: bearer.is_some() }
     }
 }
 

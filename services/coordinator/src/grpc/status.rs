@@ -31,6 +31,8 @@ pub(super) enum CallError {
     Uncounted(Uncounted),
     /// The database.
     Store(StoreError),
+    /// The call was not answered within its time.
+    OutOfTime,
     /// The code panicked.
     Panicked,
 }
@@ -91,6 +93,10 @@ impl From<CallError> for Status {
             }
             CallError::Uncounted(uncounted) => of_uncounted(&uncounted),
             CallError::Store(error) => of_store(&error),
+            CallError::OutOfTime => {
+                let message = "the call was not answered within its time";
+                status(Code::DeadlineExceeded, "call_timeout", message, Some(RETRY_SOON))
+            }
             CallError::Panicked => internal(),
         }
     }
@@ -212,6 +218,7 @@ mod tests {
             (CallError::Denied(Denied::TooOften(5)), Code::ResourceExhausted, "rate_limited", true),
             (CallError::TooManyAttempts(5), Code::ResourceExhausted, "too_many_attempts", true),
             (CallError::TooSlow, Code::DeadlineExceeded, "push_timeout", true),
+            (CallError::OutOfTime, Code::DeadlineExceeded, "call_timeout", true),
             (CallError::Panicked, Code::Internal, "internal", false),
             (
                 CallError::Store(StoreError::Full { tx: "secret", source: source() }),

@@ -17,10 +17,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinSet;
-use tokio_stream::{Stream, StreamExt as _};
+use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
+
+use crate::connections;
 
 /// Most bytes of a request's head: paths and tokens are short, browsers send a few kilobytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -47,22 +48,8 @@ pub(super) async fn serve<IO>(
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(READ_AHEAD_BYTES_MAX);
-    let mut open = JoinSet::new();
-    {
-        let mut connections = pin!(connections);
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                Some(_) = open.join_next() => {}
-                Some((io, peer)) = connections.next() => {
-                    open.spawn(connection(http.clone(), io, peer, router.clone(), stop.clone()));
-                }
-            }
-        }
-    }
-    // The listener is closed by now.
-    while open.join_next().await.is_some() {}
+    let serve = |io, peer| connection(http.clone(), io, peer, router.clone(), stop.clone());
+    connections::each(connections, &stop, serve).await;
 }
 
 async fn connection<IO>(

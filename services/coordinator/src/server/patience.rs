@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
-use tonic::transport::server::Connected;
 
 /// Bytes of the preface, `PRI * HTTP/2.0` and so on.
 const PREFACE_BYTES: usize = 24;
@@ -84,14 +83,6 @@ impl Opening {
 
 fn too_slow(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
-}
-
-impl<IO: Connected> Connected for Patient<IO> {
-    type ConnectInfo = IO::ConnectInfo;
-
-    fn connect_info(&self) -> IO::ConnectInfo {
-        self.io.connect_info()
-    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Patient<IO> {

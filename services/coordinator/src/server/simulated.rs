@@ -5,14 +5,13 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use federation::Clock;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::server::Connected;
 
 use super::clockwork::{Driver, Pulse};
 use super::limits::DoorLimits;
@@ -71,24 +70,24 @@ impl Coordinator {
             .filter_map(Result::ok)
             .map(move |connection| (Patient::taking(connection, limits.stall), None));
         let http = http::serve(Arc::clone(&core), people, limits.head);
-        let nodes = grpc.map(move |connection| {
-            connection.map(|connection| Patient::opening(Wire(connection), limits.opening))
-        });
+        let nodes = grpc
+            .filter_map(Result::ok)
+            .map(move |connection| (Patient::opening(connection, limits.opening), None));
         let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
         let doors = (config.http_listen, http, config.grpc_listen, grpc);
         Ok(run(lock, (core, updates), health, doors, None, Pulse::OfItself).await)
     }
 
-    /// Starts a coordinator for a simulated fleet: nodes come by `nodes`, time is `clock`, and rounds are looked at when
-    /// the returned [`Driver`] says so. People reach it at the HTTP address of `config` by real time, and need no token:
-    /// `auth` of `config` is about nodes alone.
+    /// Starts a coordinator for a simulated fleet: nodes come by `nodes`, and each of its streams is served in the runtime
+    /// beside it. Time is `clock`, and rounds are looked at when the returned [`Driver`] says so. People reach it at the HTTP
+    /// address of `config` by real time, and need no token: `auth` of `config` is about nodes alone.
     ///
     /// # Errors
     /// As [`Coordinator::start`].
     pub async fn host<IO>(
         config: Config,
         clock: Arc<dyn Clock>,
-        nodes: impl Stream<Item = io::Result<IO>> + Send + 'static,
+        nodes: Vec<(Handle, impl Stream<Item = io::Result<IO>> + Send + 'static)>,
     ) -> Result<(Running, Driver), start::StartError>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -103,47 +102,15 @@ impl Coordinator {
         let (health, health_service) = tonic_health::server::health_reporter();
         let limits = DoorLimits::default();
         let http = http::serve(Arc::clone(&core), people(listener, None, &limits), limits.head);
-        let nodes = nodes.map(|connection| connection.map(Wire));
-        let grpc = grpc::serve(Arc::clone(&core), health_service, nodes);
+        let mut served = JoinSet::new();
+        for (runtime, nodes) in nodes {
+            let nodes = nodes.filter_map(Result::ok).map(|connection| (connection, None));
+            let (core, health) = (Arc::clone(&core), health_service.clone());
+            served.spawn_on(grpc::serve(core, health, nodes), &runtime);
+        }
+        let grpc = async move { while served.join_next().await.is_some() {} };
         let doors = (http_addr, http, config.grpc_listen, grpc);
         let (driver, pulse) = Driver::new();
         Ok((run(lock, (core, updates), health, doors, None, pulse).await, driver))
-    }
-}
-
-/// A connection, as tonic wants it.
-struct Wire<IO>(IO);
-
-impl<IO> Connected for Wire<IO> {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Wire<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Wire<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -10,7 +10,6 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// A connection. Its seat is free again when it is dropped.
 #[derive(Debug)]
@@ -32,17 +31,6 @@ impl Seated {
     /// Where it comes from.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
-    }
-}
-
-impl Connected for Seated {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        match &self.wire {
-            Wire::Left(stream) => stream.connect_info(),
-            Wire::Right(stream) => stream.get_ref().0.connect_info(),
-        }
     }
 }
 
