@@ -30,6 +30,10 @@ struct Visitor {
 }
 
 impl Visit {
+    fn of(node: &NodeId, open: Arc<Digest>) -> Self {
+        Self(Some(Visitor { node: node.clone(), _open: open }))
+    }
+
     /// Whether the call may be about this node.
     pub(crate) fn speaks_for(&self, node: &NodeId) -> Result<(), Denied> {
         match &self.0 {
@@ -50,16 +54,14 @@ pub(crate) enum Denied {
     TooOften(u64),
 }
 
+/// A node has as many calls open as it may.
+const CROWDED: Denied = Denied::TooOften(1_000);
+
 impl Credential {
     /// The credential in a text, if it is one.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (node, secret) = Secret::read(Kind::Credential, text)?;
         Some(Self { node, hash: secret.digest() })
-    }
-
-    /// Whose it says it is.
-    pub(crate) fn node(&self) -> &NodeId {
-        &self.node
     }
 }
 
@@ -87,9 +89,26 @@ impl Core {
         }
         Ok(match entrance {
             Entrance::Unknown | Entrance::Wrong => Err(Denied::Unauthenticated),
-            Entrance::Crowded => Err(Denied::TooOften(1_000)),
-            Entrance::In(open) => Ok(Visit(Some(Visitor { node: node.clone(), _open: open }))),
+            Entrance::Crowded => Err(CROWDED),
+            Entrance::In(open) => Ok(Visit::of(node, open)),
         })
+    }
+
+    /// Lets in the enrolment of a node that memory knows by the credential it shows, and takes it from the node's rate.
+    /// `None` for whoever it does not know so: most who enrol are new, and what they show is judged with the rest.
+    pub(crate) fn visit_known(&self, shown: &Credential) -> Result<Option<Visit>, Denied> {
+        let Credential { node, hash } = shown;
+        if !self.access.asks_nodes() {
+            return Ok(None);
+        }
+        match self.presence.enter(node, hash, NODE_OPEN_MAX) {
+            Entrance::Unknown | Entrance::Wrong => Ok(None),
+            Entrance::Crowded => Err(CROWDED),
+            Entrance::In(open) => {
+                self.take_turn(node)?;
+                Ok(Some(Visit::of(node, open)))
+            }
+        }
     }
 
     /// Takes a call of `node` from its rate.
@@ -101,23 +120,30 @@ impl Core {
         taken.map_err(|ms| Denied::TooOften(ms + NODE_REST_MS))
     }
 
-    /// Makes a node known and answers with its name. `shown` is the name of the node whose credential the call shows.
+    /// Makes a node known and answers with its name. `shown` is the credential that the call shows, if it shows one.
     pub(crate) async fn enrol(
         &self,
         enrolment: Enrolment,
-        shown: Option<NodeId>,
+        shown: Option<&Credential>,
     ) -> Result<Answer<NodeId>, StoreError> {
         let entry = match (self.access.asks_nodes(), &enrolment.proof) {
             (false, _) => Entry::Open,
             (true, proof) => {
                 let proof = proof.as_ref().map(|proof| proven(&enrolment, proof));
                 match proof.transpose() {
-                    Ok(proof) => Entry::Guarded { shown, proof },
+                    Ok(proof) => {
+                        let shown = shown.map(|Credential { node, hash }| (node.clone(), *hash));
+                        Entry::Guarded { shown, proof }
+                    }
                     Err(refusal) => return Ok(Err(refusal)),
                 }
             }
         };
         let answer = self.store.enrol(enrolment, entry, self.clock.wall()).await?;
+        if let (Err(_), Some(shown)) = (&answer, shown) {
+            // After a restart memory does not know who is refused: if it is a node of ours, its rate counts from now on.
+            let _ = self.visit(Some(shown)).await?;
+        }
         Ok(answer.map(|node| {
             let id = node.id.clone();
             self.channels.enrolled();

@@ -119,19 +119,10 @@ impl FleetService for Fleet {
         let shown = Shown::of(&request);
         let enrolment = request.into_inner().try_into().map_err(CallError::Malformed)?;
         // A node that is known comes in by its credential; one that is new shows one that does not hold yet.
-        let mut known = None;
-        if let Some(credential) = &shown.credential {
-            match self.core.visit(Some(credential)).await.map_err(CallError::Store)? {
-                Ok(visit) => {
-                    self.core.take_turn(credential.node()).map_err(CallError::Denied)?;
-                    known = Some((credential.node().clone(), visit));
-                }
-                Err(Denied::Unauthenticated) => {}
-                Err(denied) => return Err(CallError::Denied(denied).into()),
-            }
-        }
-        let known = known.as_ref().map(|(node, _)| node.clone());
-        let answer = self.core.enrol(enrolment, known).await.map_err(CallError::Store)?;
+        let credential = shown.credential.as_ref();
+        let visit = credential.map(|credential| self.core.visit_known(credential));
+        let _visit = visit.transpose().map_err(CallError::Denied)?;
+        let answer = self.core.enrol(enrolment, credential).await.map_err(CallError::Store)?;
         let code = answer.as_ref().err().map(|refusal| refusal.code);
         let wrong = match code {
             Some(RefusalCode::EnrolmentTokenUnknown | RefusalCode::EnrolmentProofInvalid) => true,

@@ -3,8 +3,6 @@
 //! One function a deed; each is one line where the deed is done. Updates have no entries of their own: they would cost as
 //! much as counting them does, and the digest of their round's sum stands in the entry of its version.
 
-use std::collections::BTreeMap;
-
 use federation::audit::{Deed, Entry, Head, PRUNED};
 use federation::{Digest, ModelName, NodeId, RoundRef, Timestamp, VersionNumber};
 use serde_json::{Value, json};
@@ -14,6 +12,7 @@ use super::deed::By;
 use super::enrolment::NewEnrolmentToken;
 use super::error::Fault;
 use super::lineage::lineage;
+use super::nodes::{Node, to_json};
 use super::row::{digest, int, sql};
 use super::tokens::NewToken;
 use super::{Store, StoreError, events};
@@ -136,33 +135,25 @@ pub(super) async fn run_ended(
     append(tx, actor, "run.ended", run.to_string(), &detail, now).await
 }
 
-/// A node was enrolled for the first time, by an enrolment token where one was wanted.
-pub(super) async fn node_enrolled(
-    tx: &mut SqliteConnection,
-    node: &NodeId,
-    public_key: &[u8; 32],
-    labels: &BTreeMap<String, String>,
-    token: Option<u64>,
-    now: Timestamp,
-) -> Result<(), Fault> {
+/// A node was enrolled for the first time, by an enrolment token where one was wanted: to be appended with others.
+pub(super) fn node_enrolled(node: &Node, at: Timestamp) -> Deed {
+    let Node { id, public_key, labels, enrolment_token, .. } = node;
     let key = Digest::of(public_key).to_string();
     let mut detail = json!({"public_key_digest": key, "labels": labels});
-    if let Some(token) = token {
-        detail["enrolment_token"] = token.into();
+    if let Some(token) = enrolment_token {
+        detail["enrolment_token"] = (*token).into();
     }
-    append(tx, &format!("node:{node}"), "node.enrolled", node.to_string(), &detail, now).await
+    of_node(id, "node.enrolled", &detail, at)
 }
 
-/// A known node has another credential from now on, by an enrolment token.
-pub(super) async fn credential_replaced(
-    tx: &mut SqliteConnection,
-    node: &NodeId,
-    token: Option<u64>,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    let detail = json!({"enrolment_token": token});
-    let actor = format!("node:{node}");
-    append(tx, &actor, "node.credential_replaced", node.to_string(), &detail, now).await
+/// A known node has another credential from now on, by an enrolment token: to be appended with others.
+pub(super) fn credential_replaced(node: &NodeId, token: Option<u64>, at: Timestamp) -> Deed {
+    of_node(node, "node.credential_replaced", &json!({"enrolment_token": token}), at)
+}
+
+fn of_node(node: &NodeId, action: &str, detail: &Value, at: Timestamp) -> Deed {
+    let (actor, subject) = (format!("node:{node}"), node.to_string());
+    Deed { at, actor, action: action.to_owned(), subject, detail: detail.to_string() }
 }
 
 /// A node was revoked.
@@ -346,26 +337,37 @@ pub(super) async fn append(
     detail: &Value,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    events::append(tx, actor, action, &subject, detail, at).await?;
-    let (actor, action) = (actor.to_owned(), action.to_owned());
-    let deed = Deed { at, actor, action, subject, detail: detail.to_string() };
-    let entry = Entry::after(head(tx).await?, deed);
+    let (actor, action, detail) = (actor.to_owned(), action.to_owned(), detail.to_string());
+    append_all(tx, vec![Deed { at, actor, action, subject, detail }]).await
+}
+
+/// Appends the entries of deeds, in this order, and the events that tell of them.
+pub(super) async fn append_all(tx: &mut SqliteConnection, deeds: Vec<Deed>) -> Result<(), Fault> {
+    if deeds.is_empty() {
+        return Ok(());
+    }
+    let before = head(tx).await?;
+    let mut end = before;
+    let mut rows = Vec::with_capacity(deeds.len());
+    for deed in deeds {
+        let entry = Entry::after(end, deed);
+        end = entry.head();
+        let Entry { seq, at, actor, action, subject, detail, detail_digest, previous, hash } =
+            entry;
+        let [said, previous, hash] =
+            [detail_digest, previous, hash].map(|digest| digest.to_string());
+        rows.push((sql(seq), sql(at.0), actor, action, subject, detail, said, previous, hash));
+    }
     sqlx::query(
         "INSERT INTO audit (seq, at_ms, actor, action, subject, detail, detail_digest, previous, hash)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+             unhex(value ->> 6), unhex(value ->> 7), unhex(value ->> 8)
+         FROM json_each(?)",
     )
-    .bind(sql(entry.seq))
-    .bind(sql(entry.at.0))
-    .bind(entry.actor)
-    .bind(entry.action)
-    .bind(entry.subject)
-    .bind(entry.detail)
-    .bind(&entry.detail_digest.0[..])
-    .bind(&entry.previous.0[..])
-    .bind(&entry.hash.0[..])
-    .execute(tx)
+    .bind(to_json(&rows))
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    events::tell(tx, before.seq).await
 }
 
 impl TryFrom<EntryRow> for Entry {

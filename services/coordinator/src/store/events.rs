@@ -67,23 +67,16 @@ impl TryFrom<EventRow> for Event {
     }
 }
 
-/// Appends an event. Whatever appends to the audit log does so by itself.
-pub(super) async fn append(
-    tx: &mut SqliteConnection,
-    actor: &str,
-    kind: &str,
-    subject: &str,
-    detail: &Value,
-    at: Timestamp,
-) -> Result<(), Fault> {
-    sqlx::query("INSERT INTO events (at_ms, kind, subject, actor, detail) VALUES (?, ?, ?, ?, ?)")
-        .bind(sql(at.0))
-        .bind(kind)
-        .bind(subject)
-        .bind(actor)
-        .bind(detail.to_string())
-        .execute(tx)
-        .await?;
+/// Appends the events that tell of the audit log's entries after this one: an event says what its entry says. Whatever
+/// appends to the log does so by itself.
+pub(super) async fn tell(tx: &mut SqliteConnection, after: u64) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO events (at_ms, kind, subject, actor, detail)
+         SELECT at_ms, action, subject, actor, detail FROM audit WHERE seq > ? ORDER BY seq",
+    )
+    .bind(sql(after))
+    .execute(tx)
+    .await?;
     APPENDED.set(true);
     Ok(())
 }

@@ -17,6 +17,7 @@ mod events;
 mod figures;
 mod groups;
 mod imports;
+mod intake;
 mod ledger;
 mod lifecycle;
 mod lineage;
@@ -25,6 +26,7 @@ mod moves;
 mod nodes;
 mod progress;
 mod promotions;
+mod register;
 mod retention;
 mod rounds;
 mod row;
@@ -63,7 +65,7 @@ pub(crate) use self::contributions::ContributionKey;
 pub use self::copy::Contents;
 pub(crate) use self::copy::{Looked, NotCopied, copy, look, take_in_log};
 pub(crate) use self::deed::{By, Claim, Deed, Key, NotDone, Reply};
-pub(crate) use self::enrolment::{EnrolmentToken, Entry, NewEnrolmentToken};
+pub(crate) use self::enrolment::{EnrolmentToken, NewEnrolmentToken};
 pub(crate) use self::error::{Fault, StoreError};
 pub(crate) use self::evaluations::{Accuracy, NodeEvaluation};
 pub(crate) use self::events::{Event, Kept};
@@ -77,6 +79,7 @@ pub(crate) use self::models::{Created, Model, ModelExists, Version, Which};
 pub(crate) use self::nodes::{Node, Turns, UnknownNode};
 pub(crate) use self::progress::{Live, LiveRound};
 pub(crate) use self::promotions::{Move, NewChannel, NotMoved};
+pub(crate) use self::register::Entry;
 pub(crate) use self::retention::{Dropped, Spared};
 pub(crate) use self::rounds::{Opening, Round, RoundKey, Totals, WhichRounds};
 pub(crate) use self::runs::{NewRun, NotStarted, Run, RunState, WhichRuns};
@@ -198,15 +201,32 @@ impl Store {
         T: Send + 'static,
         F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
     {
+        self.write_and(name, work, |written| written).await
+    }
+
+    /// [`Store::write`], and does something with what was written once it is on disk: on the writer's thread, whether
+    /// anybody still waits or not.
+    async fn write_and<T, U, F>(
+        &self,
+        name: &'static str,
+        work: F,
+        then: impl FnOnce(T) -> U + Send + 'static,
+    ) -> Result<U, StoreError>
+    where
+        T: Send + 'static,
+        U: Send + 'static,
+        F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
+    {
         let news = self.news.clone();
         // Told from the writer's thread: whoever asked for the write may be gone by then.
-        let committed = move || {
+        let ended = move |result: Result<T, Fault>| {
             if events::appended() {
                 news.send_replace(());
             }
+            result.map(then)
         };
         let done =
-            transact(&self.writer, &self.timings, name, "BEGIN IMMEDIATE", work, committed).await;
+            transact(&self.writer, &self.timings, name, "BEGIN IMMEDIATE", work, ended).await;
         if matches!(done, Err(StoreError::Full { .. })) {
             self.cramped.store(true, Ordering::Relaxed);
         }
@@ -236,20 +256,21 @@ impl Store {
     {
         let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
         let reader = &self.readers[turn % self.readers.len()];
-        transact(reader, &self.timings, name, "BEGIN", work, || ()).await
+        transact(reader, &self.timings, name, "BEGIN", work, |result| result).await
     }
 }
 
-async fn transact<T, F>(
+async fn transact<T, U, F>(
     worker: &Worker,
     timings: &Timings,
     tx: &'static str,
     begin: &'static str,
     work: F,
-    ended: impl FnOnce() + Send + 'static,
-) -> Result<T, StoreError>
+    ended: impl FnOnce(Result<T, Fault>) -> Result<U, Fault> + Send + 'static,
+) -> Result<U, StoreError>
 where
     T: Send + 'static,
+    U: Send + 'static,
     F: AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault> + Send + 'static,
 {
     let asked = Instant::now();
@@ -257,8 +278,8 @@ where
         .run(async move |lane: &mut worker::Lane| {
             let begun = Instant::now();
             let result = lane.transact(begin, work).await;
-            ended();
-            (result, begun.elapsed())
+            let took = begun.elapsed();
+            (ended(result), took)
         })
         .await;
     let failed = |error: &StoreError| timings.failed(tx, error.why());

@@ -1,4 +1,4 @@
-//! Nodes: who is enrolled. How a node gets in stands in `enrolment`.
+//! Nodes: who is enrolled. How a node gets in stands in `register`.
 
 use std::collections::BTreeMap;
 
@@ -100,18 +100,6 @@ macro_rules! nodes {
             $rest
         )
     };
-}
-
-/// The node with this public key, which is there.
-pub(super) async fn by_key(
-    tx: &mut SqliteConnection,
-    public_key: &[u8; 32],
-) -> Result<Node, Fault> {
-    let row: NodeRow = sqlx::query_as(nodes!("WHERE n.public_key = ?"))
-        .bind(&public_key[..])
-        .fetch_one(tx)
-        .await?;
-    Ok(row.try_into()?)
 }
 
 impl Store {

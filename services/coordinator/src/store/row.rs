@@ -53,3 +53,8 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
 pub(super) fn sql(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+/// A count or a time as it comes back from SQLite.
+pub(super) fn stored(value: u64) -> u64 {
+    sql(value).unsigned_abs()
+}

@@ -321,5 +321,24 @@ async fn a_node_keeps_its_credential_and_the_labels_of_its_token() {
     let mut guarded = Guarded::over(dir, clock).await;
     renewed.asks(&mut guarded.site, 0).await.unwrap();
     assert_eq!(device.asks(&mut guarded.site, 0).await.unwrap_err(), "unauthenticated");
+
+    // Also when it presents itself first.
+    let Guarded { site: Site { dir, running, .. }, clock, .. } = guarded;
+    running.shutdown().await;
+    let mut guarded = Guarded::over(dir, clock).await;
+    let site = &mut guarded.site;
+    assert_eq!(device.enrol(site, None).await.unwrap_err(), "enrolment_token_missing");
+    assert_eq!(renewed.enrol(site, None).await.unwrap(), renewed.id);
+    renewed.asks(site, 0).await.unwrap();
+    guarded.site.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_new_node_costs_one_transaction() {
+    let mut guarded = Guarded::start().await;
+    guarded.node("a").await;
+    let metrics = guarded.get("/metrics", &guarded.admin).await.text();
+    assert!(metrics.contains("muster_tx_seconds_count{tx=\"enrol\"} 1\n"), "{metrics}");
+    assert!(!metrics.contains("{tx=\"node\"}"), "nothing was read of it apart: {metrics}");
     guarded.site.running.shutdown().await;
 }

@@ -420,6 +420,29 @@ async fn who_asks_too_often_waits_and_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_refused_does_not_enrol_as_often_as_it_likes_after_a_restart_either() {
+    let mut guarded = Guarded::start().await;
+    let bad = guarded.node("bad").await;
+    assert_eq!(guarded.post("/v1/nodes/bad/revoke", json!({})).await.status, 200);
+    let Guarded { site: crate::support::Site { dir, running, .. }, clock, .. } = guarded;
+    running.shutdown().await;
+    let mut guarded = Guarded::over(dir, clock).await;
+    let mut refused = 0;
+    let error = loop {
+        let call = bad.call(v1::EnrolRequest::from(bad.enrolment()));
+        match guarded.site.fleet.enrol(call).await {
+            Ok(answer) => assert_eq!(enrolled(answer.into_inner()).unwrap_err(), "node_revoked"),
+            Err(error) => break error,
+        }
+        refused += 1;
+        assert!(refused < 65, "nothing holds it back");
+    };
+    assert!(refused > 50, "{refused}");
+    assert_eq!(reason(&error), "rate_limited");
+    guarded.site.running.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_node_that_asks_too_often_waits_but_has_its_receipt() {
     let mut guarded = Guarded::start().await;
     let (node, other) = (guarded.node("a").await, guarded.node("b").await);
