@@ -60,6 +60,8 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 struct Granted {
     token: Option<u64>,
+    /// Whether it is a use of the token: once for each node.
+    used: bool,
     /// Given anew: what the node will show.
     credential: Option<Digest>,
     labels: BTreeMap<String, String>,
@@ -87,6 +89,9 @@ impl Register {
             let (code, got) = (RefusalCode::LabelsTooMany, labels.len());
             return Err(Refusal::new(code, "labels", expected, got));
         }
+        if let Some(id) = granted.token.filter(|_| granted.used) {
+            self.count_use(id);
+        }
         let first = known.is_none();
         let now_ms = stored(now.0);
         let before = known.unwrap_or_else(|| Known::new(node, now_ms));
@@ -112,8 +117,16 @@ impl Register {
         Ok(node)
     }
 
-    /// What a node gets by `entry`, or why it does not get in. A use of a token is counted once for each node.
-    fn grant(&mut self, known: Option<&Known>, entry: &Entry, now: Timestamp) -> Answer<Granted> {
+    /// A token has let in one node more.
+    fn count_use(&mut self, id: u64) {
+        if let Some(token) = self.tokens.get_mut(&id) {
+            token.uses += 1;
+        }
+        *self.used.entry(id).or_default() += 1;
+    }
+
+    /// What a node gets by `entry`, or why it does not get in.
+    fn grant(&self, known: Option<&Known>, entry: &Entry, now: Timestamp) -> Answer<Granted> {
         let proof = match entry {
             Entry::Guarded { shown, proof } if !Known::showed(known, shown.as_ref()) => proof,
             // It keeps the labels of the token that let it in once.
@@ -125,7 +138,7 @@ impl Register {
             let (code, expected) = (RefusalCode::EnrolmentTokenMissing, "an enrolment token");
             return refuse(code, expected, "neither one nor the credential of this node");
         };
-        let token = self.tokens.get_mut(&id).filter(|token| same(&token.hash, &hash));
+        let token = self.tokens.get(&id).filter(|token| same(&token.hash, &hash));
         let Some(token) = token else {
             let expected = "a token that this coordinator gave out";
             return refuse(RefusalCode::EnrolmentTokenUnknown, expected, "another");
@@ -137,24 +150,21 @@ impl Register {
         if token.expires_ms.is_some_and(|expires_ms| expires_ms <= now.0) {
             return refuse(RefusalCode::EnrolmentTokenExpired, holds, "one whose time is over");
         }
-        if known.and_then(|known| known.token) != Some(id) {
-            if token.uses >= token.uses_max {
-                let got = format!("one that let in {} nodes, as many as it may", token.uses);
-                let expected = "a token with uses left";
-                return refuse(RefusalCode::EnrolmentTokenExhausted, expected, &got);
-            }
-            token.uses += 1;
-            *self.used.entry(id).or_default() += 1;
+        let used = known.and_then(|known| known.token) != Some(id);
+        if used && token.uses >= token.uses_max {
+            let got = format!("one that let in {} nodes, as many as it may", token.uses);
+            let expected = "a token with uses left";
+            return refuse(RefusalCode::EnrolmentTokenExhausted, expected, &got);
         }
         let labels = token.labels.clone();
-        Ok(Granted { token: Some(id), credential: Some(credential), labels })
+        Ok(Granted { token: Some(id), used, credential: Some(credential), labels })
     }
 
     /// What a node has that is known already.
     fn kept(&self, known: Option<&Known>) -> Granted {
         let token = known.and_then(|known| known.token);
         let labels = token.and_then(|id| self.tokens.get(&id)).map(|token| token.labels.clone());
-        Granted { token, credential: None, labels: labels.unwrap_or_default() }
+        Granted { token, labels: labels.unwrap_or_default(), ..Granted::default() }
     }
 }
 
@@ -340,6 +350,7 @@ mod tests {
         wish.enrolment.labels.extend(more);
         let refusal = register.judge(&wish).unwrap_err();
         assert_eq!((refusal.code, refusal.got.as_str()), (RefusalCode::LabelsTooMany, "33"));
+        assert!(register.used.is_empty(), "what was refused uses nothing up");
         wish.enrolment.labels.remove("task");
         assert_eq!(register.judge(&wish).unwrap().labels.len(), limits::LABELS_MAX);
         assert_eq!(told(&register), [("node.enrolled", "a")]);
