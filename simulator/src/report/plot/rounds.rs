@@ -5,6 +5,9 @@ use super::{Canvas, Plot, Width, float, len};
 use crate::report::data::Data;
 use crate::report::text::{count, seconds, tick};
 
+/// Room that a round's number takes.
+const NUMBER_HEIGHT: f64 = 13.0;
+
 /// Draws it.
 #[must_use]
 pub(super) fn draw(data: &Data, width: Width) -> Plot {
@@ -39,8 +42,10 @@ pub(super) fn draw(data: &Data, width: Width) -> Plot {
             legend += 92.0;
         }
     }
-    let every = (rows / 16.0).ceil().max(1.0);
-    let bar = (y.at(1.0) - y.at(0.0)).min(12.0);
+    let row = y.at(1.0) - y.at(0.0);
+    // Numbers stand apart from each other.
+    let every = (NUMBER_HEIGHT / row).ceil();
+    let bar = row.min(12.0);
     for (index, round) in data.rounds.iter().enumerate() {
         let place = len(index);
         let from = x.at(float(round.opened_ms.saturating_sub(first)) / 1000.0);
@@ -58,7 +63,7 @@ pub(super) fn draw(data: &Data, width: Width) -> Plot {
             "round {}, attempt {}: {ended}{took}, {} of {} updates",
             round.number, round.attempt, round.updates, round.goal
         );
-        let top = y.at(place) + (y.at(1.0) - y.at(0.0) - bar) / 2.0;
+        let top = y.at(place) + (row - bar) / 2.0;
         let gap = if bar > 3.0 { 1.0 } else { 0.0 };
         canvas.rect(class, [from, top + gap, (to - from).max(1.5), bar - 2.0 * gap], &tip);
         if len(index) % every == 0.0 {
