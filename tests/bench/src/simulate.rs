@@ -3,9 +3,9 @@
 
 use std::process::{Command, Stdio};
 
-use coordinator::{Config, telemetry};
 use serde_json::{Value, json};
 use simulator::simulate::{Args, Figures, measure};
+use tracing::subscriber::{NoSubscriber, set_global_default};
 
 use crate::ingest::show;
 
@@ -117,8 +117,8 @@ pub(crate) fn one(arguments: &[String], print: fn(&str)) -> Result<(), String> {
         fetch_each: fetch_each == 1,
         ..Args::default()
     };
-    // As `muster simulate` does.
-    telemetry::init(&Config { log: "error".to_owned(), ..Config::default() });
+    // Nothing is logged, which `muster simulate` takes care of, too: without a subscriber `tracing` makes spans for `log`.
+    set_global_default(NoSubscriber::new()).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let figures = runtime.block_on(measure(&args)).map_err(|error| error.to_string())?;
     let Figures {
