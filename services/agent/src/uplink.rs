@@ -151,10 +151,7 @@ impl Uplink {
 
     /// Shows this credential at every call from now on.
     pub fn show(&mut self, credential: &Credential) {
-        let text = format!("Bearer {}", credential.text());
-        let mut value = MetadataValue::try_from(text).expect("a credential is printable ASCII");
-        value.set_sensitive(true);
-        self.authorization = Some(value);
+        self.authorization = Some(unshared(format!("Bearer {}", credential.text())));
     }
 
     /// Compares the clocks by what came with an answer.
@@ -347,10 +344,13 @@ pub fn retry_of(code: Code) -> (Retry, &'static str) {
 fn traceparent(update: &Candidate) -> MetadataValue<Ascii> {
     let about = format!("muster trace 1 {} {} {}", update.node, update.round, update.payload);
     let id = Digest::of(about.as_bytes()).to_string();
-    let text = format!("00-{}-{}-01", &id[..32], &id[32..48]);
-    let mut value: MetadataValue<Ascii> =
-        text.try_into().expect("hexadecimal digits are printable ASCII");
-    // No other call will have it: it is not to take the place of what calls share in the table of HTTP/2's headers.
+    unshared(format!("00-{}-{}-01", &id[..32], &id[32..48]))
+}
+
+/// A value, of printable ASCII, that no other node's call has: it is secret, or it is only not to take the place of what calls
+/// share in the table of HTTP/2's headers.
+fn unshared(text: String) -> MetadataValue<Ascii> {
+    let mut value: MetadataValue<Ascii> = text.try_into().expect("it is printable ASCII");
     value.set_sensitive(true);
     value
 }
