@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::VirtualClock;
 use super::life::Life;
+use super::quarters::quarter_of;
 
 /// Most nodes whose steps run at once, all quarters together.
 const ACTIVE_MAX: usize = 768;
@@ -158,7 +159,7 @@ impl Engine {
         for index in 0..u32::try_from(self.residents.len()).unwrap_or(u32::MAX) {
             self.timers.push(Reverse((now_us, index)));
         }
-        let mut crew = Crew::new(ACTIVE_MAX, &self.quarters, &self.life, &self.counts);
+        let mut crew = Crew::new(&self.quarters, &self.life, &self.counts);
         loop {
             while !stop.is_cancelled()
                 && let Some(Reverse((_, index))) = self.timers.peek().copied()
@@ -198,7 +199,7 @@ impl Engine {
     /// # Errors
     /// When a node cannot go on.
     pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<(), AgentError> {
-        let mut crew = Crew::new(ACTIVE_MAX, &self.quarters, &self.life, &self.counts);
+        let mut crew = Crew::new(&self.quarters, &self.life, &self.counts);
         let mut pushed = true;
         loop {
             let now_us = self.clock.now_us();
@@ -280,8 +281,8 @@ impl Engine {
 }
 
 impl Crew {
-    /// So many tasks, for nodes of this world.
-    fn new(size: usize, quarters: &[Handle], life: &Arc<Life>, counts: &Arc<Counts>) -> Self {
+    /// [`ACTIVE_MAX`] tasks, for nodes of this world.
+    fn new(quarters: &[Handle], life: &Arc<Life>, counts: &Arc<Counts>) -> Self {
         let (told, turns) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let (mut desks, mut idle) = (Vec::new(), Vec::new());
@@ -292,7 +293,7 @@ impl Crew {
                 tasks.spawn_on(work, quarter);
                 sender
             };
-            let own = desks.len()..desks.len() + size.div_ceil(quarters.len());
+            let own = desks.len()..desks.len() + ACTIVE_MAX.div_ceil(quarters.len());
             desks.extend(own.clone().map(begin));
             idle.push(own.collect());
         }
@@ -301,7 +302,7 @@ impl Crew {
 
     /// The quarter of node `index`.
     fn of(&self, index: u32) -> usize {
-        usize::try_from(index).unwrap_or(0) % self.idle.len()
+        quarter_of(usize::try_from(index).unwrap_or(0), self.idle.len())
     }
 
     /// Whether one of them has nothing to do and may take node `index`.

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::either::Either;
 
-use super::quarters::Quarters;
+use super::quarters::{Quarters, quarter_of};
 
 /// Bytes under way in one direction of a line in memory: several of the largest frames.
 const LINE_BYTES: usize = 256 << 10;
@@ -72,7 +72,7 @@ impl Lines {
     /// The uplink of node `index`; a line is that of the quarter in which it takes its turns.
     pub(crate) fn uplink(&self, index: usize) -> Uplink {
         match self {
-            Self::Memory(lines) => lines[index % lines.len()].clone(),
+            Self::Memory(lines) => lines[quarter_of(index, lines.len())].clone(),
             Self::Sockets(address) => Uplink::connect(address),
         }
     }

@@ -25,6 +25,11 @@ pub(crate) struct Quarter {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Which of `count` quarters node `index` lives in.
+pub(crate) fn quarter_of(index: usize, count: usize) -> usize {
+    index % count
+}
+
 impl Quarters {
     /// `count` empty ones, at least one. Without `sockets` nothing that lives there can have any, and a thread that is busy is
     /// woken without asking the operating system.
@@ -35,7 +40,7 @@ impl Quarters {
         (0..count.max(1)).map(|_| Quarter::open(sockets)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// All of them; nodes take turns by their numbers.
+    /// All of them; who lives where is for [`quarter_of`] to say.
     pub(crate) fn all(&self) -> &[Quarter] {
         &self.0
     }
