@@ -58,9 +58,8 @@ impl Calls {
         B::Error: Into<BoxError> + Send,
     {
         let path = request.uri().path().strip_prefix(SERVICE);
-        let (ours, known) =
-            (path.is_some(), METHODS.into_iter().find(|known| Some(*known) == path));
-        let method = known.unwrap_or("other");
+        let ours = path.is_some();
+        let method = METHODS.into_iter().find(|known| Some(*known) == path).unwrap_or("other");
         let (span, time) = (span(method, &request), time(request.headers()));
         let answer = async {
             let answer = if ours {
@@ -126,6 +125,7 @@ fn duration(text: &str) -> Option<Duration> {
         _ => return None,
     })
 }
+
 /// A code as metrics name it.
 fn name(code: Code) -> &'static str {
     match code {

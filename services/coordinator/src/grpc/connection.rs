@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
@@ -59,12 +60,11 @@ pub(super) async fn serve<IO>(
         .max_local_error_reset_streams(Some(ERRORS_MAX));
     let service = service_fn(move |request| Arc::clone(&calls).answer(request));
     let mut served = pin!(http.serve_connection(TokioIo::new(io), service));
-    let (mut stopped, mut stops) = (pin!(stop.cancelled()), true);
+    let mut stopped = pin!(stop.cancelled().fuse());
     let mut running = FuturesUnordered::new();
     let ended = std::future::poll_fn(|cx| {
-        if stops && stopped.as_mut().poll(cx).is_ready() {
+        if stopped.as_mut().poll(cx).is_ready() {
             served.as_mut().graceful_shutdown();
-            stops = false;
         }
         let ended = served.as_mut().poll(cx);
         if ended.is_ready() {
