@@ -197,9 +197,5 @@ pub(super) async fn add_uses(
 }
 
 async fn find(tx: &mut SqliteConnection, id: u64) -> Result<Option<EnrolmentToken>, Fault> {
-    let row: Option<TokenRow> = sqlx::query_as("SELECT * FROM enrolment_tokens WHERE id = ?")
-        .bind(sql(id))
-        .fetch_optional(tx)
-        .await?;
-    Ok(row.map(EnrolmentToken::try_from).transpose()?)
+    Ok(find_all(tx, &BTreeSet::from([id])).await?.remove(&id))
 }

@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 
 use super::applicants::{Applicant, Place, Wish};
 use super::enrolment::EnrolmentToken;
-use super::error::{Corrupt, Fault};
-use super::nodes::{Node, Turns, to_json};
-use super::register::{Entry, Known, Register};
-use super::row::{digest_or_none, int, int_or_none, sql, text};
+use super::error::Fault;
+use super::nodes::{self, Node, to_json};
+use super::register::{Entry, Register};
+use super::row::{sql, text};
 use super::{Store, StoreError, audit, enrolment};
 
 #[cfg(test)]
@@ -22,43 +22,6 @@ mod tests;
 
 /// The transaction's name.
 const ENROL: &str = "enrol";
-
-#[derive(sqlx::FromRow)]
-struct KnownRow {
-    public_key: Vec<u8>,
-    id: String,
-    enrolled_ms: i64,
-    seen_ms: i64,
-    last_turn: i64,
-    turns: i64,
-    credential: Option<Vec<u8>>,
-    enrolment_token: Option<i64>,
-    revoked_ms: Option<i64>,
-}
-
-impl TryFrom<KnownRow> for ([u8; 32], Known) {
-    type Error = Corrupt;
-
-    fn try_from(row: KnownRow) -> Result<Self, Corrupt> {
-        let key = |bytes: Vec<u8>| Corrupt {
-            column: "nodes.public_key",
-            got: format!("{} bytes", bytes.len()),
-        };
-        let known = Known {
-            id: text("nodes.id", &row.id)?,
-            enrolled_ms: int("nodes.enrolled_ms", row.enrolled_ms)?,
-            seen_ms: int("nodes.seen_ms", row.seen_ms)?,
-            turns: Turns {
-                last: int("turns.round_id", row.last_turn)?,
-                count: int("turns.turns", row.turns)?,
-            },
-            credential: digest_or_none("nodes.credential", row.credential.as_deref())?,
-            token: int_or_none("nodes.enrolment_token", row.enrolment_token)?,
-            revoked: row.revoked_ms.is_some(),
-        };
-        Ok((row.public_key.try_into().map_err(key)?, known))
-    }
-}
 
 impl Store {
     /// Makes a node known, if `entry` lets it in. The same key again is the same node, whatever name it asks for; its
@@ -133,28 +96,17 @@ async fn enrol(tx: &mut SqliteConnection, wishes: &[&Wish]) -> Result<Vec<Answer
 async fn known(
     tx: &mut SqliteConnection,
     wishes: &[&Wish],
-) -> Result<BTreeMap<[u8; 32], Known>, Fault> {
+) -> Result<BTreeMap<[u8; 32], Node>, Fault> {
     let keys: BTreeSet<&[u8; 32]> = wishes.iter().map(|wish| &wish.enrolment.public_key).collect();
-    let keys: Vec<String> = keys.into_iter().map(hex::encode).collect();
-    let rows: Vec<KnownRow> = sqlx::query_as(
-        "SELECT n.public_key, n.id, n.enrolled_ms, n.seen_ms, n.credential, n.enrolment_token, n.revoked_ms,
-             coalesce(t.round_id, 0) AS last_turn, coalesce(t.turns, 0) AS turns
-         FROM json_each(?) j
-         -- CROSS: the few keys asked for first, not the whole fleet.
-         CROSS JOIN nodes n ON n.public_key = unhex(j.value)
-         LEFT JOIN turns t ON t.node_id = n.id",
-    )
-    .bind(to_json(&keys))
-    .fetch_all(tx)
-    .await?;
-    Ok(rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+    let known = nodes::by_keys(tx, keys).await?;
+    Ok(known.into_iter().map(|node| (node.public_key, node)).collect())
 }
 
 /// Which of the names that new nodes want somebody holds.
 async fn taken(
     tx: &mut SqliteConnection,
     wishes: &[&Wish],
-    known: &BTreeMap<[u8; 32], Known>,
+    known: &BTreeMap<[u8; 32], Node>,
 ) -> Result<BTreeSet<NodeId>, Fault> {
     let new = wishes.iter().filter(|wish| !known.contains_key(&wish.enrolment.public_key));
     let names: BTreeSet<&str> = new.map(|wish| wish.enrolment.node.as_str()).collect();
@@ -173,13 +125,15 @@ async fn taken(
 async fn tokens(
     tx: &mut SqliteConnection,
     wishes: &[&Wish],
-    known: &BTreeMap<[u8; 32], Known>,
+    known: &BTreeMap<[u8; 32], Node>,
 ) -> Result<BTreeMap<u64, EnrolmentToken>, Fault> {
     let shown = wishes.iter().filter_map(|wish| match &wish.entry {
         Entry::Open => None,
         Entry::Guarded { proof, .. } => proof.map(|(token, ..)| token),
     });
-    let ids = shown.chain(known.values().filter_map(|known| known.token)).collect::<BTreeSet<_>>();
+    let ids = shown
+        .chain(known.values().filter_map(|known| known.enrolment_token))
+        .collect::<BTreeSet<_>>();
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -102,6 +102,20 @@ macro_rules! nodes {
     };
 }
 
+/// Those of the nodes with these public keys that there are.
+pub(super) async fn by_keys(
+    tx: &mut SqliteConnection,
+    keys: impl IntoIterator<Item = &[u8; 32]>,
+) -> Result<Vec<Node>, Fault> {
+    let keys: Vec<String> = keys.into_iter().map(hex::encode).collect();
+    let rows: Vec<NodeRow> =
+        sqlx::query_as(nodes!("WHERE n.public_key IN (SELECT unhex(value) FROM json_each(?))"))
+            .bind(to_json(&keys))
+            .fetch_all(tx)
+            .await?;
+    Ok(rows.into_iter().map(Node::try_from).collect::<Result<_, _>>()?)
+}
+
 impl Store {
     /// Revokes a node for good: it is answered nothing any more. What it contributed stays.
     pub(crate) async fn revoke_node(

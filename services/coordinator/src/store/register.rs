@@ -33,7 +33,7 @@ pub(crate) enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Register {
     /// Nodes that enrolled before, by key.
-    pub(super) known: BTreeMap<[u8; 32], Known>,
+    pub(super) known: BTreeMap<[u8; 32], Node>,
     /// Names that somebody holds.
     pub(super) names: BTreeSet<NodeId>,
     /// Enrolment tokens, by number.
@@ -42,18 +42,6 @@ pub(super) struct Register {
     pub(super) used: BTreeMap<u64, u32>,
     /// What the audit log is to tell, in order.
     pub(super) deeds: Vec<Deed>,
-}
-
-/// A node that enrolled before.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) id: NodeId,
-    pub(super) enrolled_ms: u64,
-    pub(super) seen_ms: u64,
-    pub(super) turns: Turns,
-    pub(super) credential: Option<Digest>,
-    pub(super) token: Option<u64>,
-    pub(super) revoked: bool,
 }
 
 /// What a node gets.
@@ -74,7 +62,7 @@ impl Register {
         let Wish { enrolment, entry, now } = wish;
         let Enrolment { public_key, node, labels, learners, proof: _ } = enrolment;
         let known = self.known.get(public_key).cloned();
-        if let Some(known) = known.as_ref().filter(|known| known.revoked) {
+        if let Some(known) = known.as_ref().filter(|known| known.revoked_ms.is_some()) {
             return Err(crate::core::revoked(&known.id));
         }
         if known.is_none() && self.names.contains(node) {
@@ -92,20 +80,27 @@ impl Register {
         if let Some(id) = granted.token.filter(|_| granted.used) {
             self.count_use(id);
         }
-        let first = known.is_none();
         let now_ms = stored(now.0);
-        let before = known.unwrap_or_else(|| Known::new(node, now_ms));
-        let node = Node {
-            id: before.id,
+        let first = known.is_none();
+        let before = known.unwrap_or_else(|| Node {
+            id: node.clone(),
             public_key: *public_key,
+            labels: BTreeMap::new(),
+            learners: Vec::new(),
+            enrolled_ms: now_ms,
+            seen_ms: now_ms,
+            turns: Turns::default(),
+            credential: None,
+            enrolment_token: None,
+            revoked_ms: None,
+        });
+        let node = Node {
             labels,
             learners: learners.clone(),
-            enrolled_ms: before.enrolled_ms,
             seen_ms: before.seen_ms.max(now_ms),
-            turns: before.turns,
             credential: granted.credential.or(before.credential),
-            enrolment_token: granted.token.or(before.token),
-            revoked_ms: None,
+            enrolment_token: granted.token.or(before.enrolment_token),
+            ..before
         };
         if first {
             self.names.insert(node.id.clone());
@@ -113,7 +108,7 @@ impl Register {
         } else if node.credential != before.credential {
             self.deeds.push(audit::credential_replaced(&node.id, granted.token, *now));
         }
-        self.known.insert(*public_key, Known::of(&node));
+        self.known.insert(*public_key, node.clone());
         Ok(node)
     }
 
@@ -126,9 +121,9 @@ impl Register {
     }
 
     /// What a node gets by `entry`, or why it does not get in.
-    fn grant(&self, known: Option<&Known>, entry: &Entry, now: Timestamp) -> Answer<Granted> {
+    fn grant(&self, known: Option<&Node>, entry: &Entry, now: Timestamp) -> Answer<Granted> {
         let proof = match entry {
-            Entry::Guarded { shown, proof } if !Known::showed(known, shown.as_ref()) => proof,
+            Entry::Guarded { shown, proof } if !showed(known, shown.as_ref()) => proof,
             // It keeps the labels of the token that let it in once.
             Entry::Open | Entry::Guarded { .. } => return Ok(self.kept(known)),
         };
@@ -150,7 +145,7 @@ impl Register {
         if token.expires_ms.is_some_and(|expires_ms| expires_ms <= now.0) {
             return refuse(RefusalCode::EnrolmentTokenExpired, holds, "one whose time is over");
         }
-        let used = known.and_then(|known| known.token) != Some(id);
+        let used = known.and_then(|known| known.enrolment_token) != Some(id);
         if used && token.uses >= token.uses_max {
             let got = format!("one that let in {} nodes, as many as it may", token.uses);
             let expected = "a token with uses left";
@@ -161,47 +156,18 @@ impl Register {
     }
 
     /// What a node has that is known already.
-    fn kept(&self, known: Option<&Known>) -> Granted {
-        let token = known.and_then(|known| known.token);
+    fn kept(&self, known: Option<&Node>) -> Granted {
+        let token = known.and_then(|known| known.enrolment_token);
         let labels = token.and_then(|id| self.tokens.get(&id)).map(|token| token.labels.clone());
         Granted { token, labels: labels.unwrap_or_default(), ..Granted::default() }
     }
 }
 
-impl Known {
-    fn new(id: &NodeId, now_ms: u64) -> Self {
-        Self {
-            id: id.clone(),
-            enrolled_ms: now_ms,
-            seen_ms: now_ms,
-            turns: Turns::default(),
-            credential: None,
-            token: None,
-            revoked: false,
-        }
-    }
-
-    fn of(node: &Node) -> Self {
-        let Node {
-            id, enrolled_ms, seen_ms, turns, credential, enrolment_token, revoked_ms, ..
-        } = node;
-        Self {
-            id: id.clone(),
-            enrolled_ms: *enrolled_ms,
-            seen_ms: *seen_ms,
-            turns: *turns,
-            credential: *credential,
-            token: *enrolment_token,
-            revoked: revoked_ms.is_some(),
-        }
-    }
-
-    /// Whether what was shown is this node's credential.
-    fn showed(known: Option<&Self>, shown: Option<&(NodeId, Digest)>) -> bool {
-        known.zip(shown).is_some_and(|(known, (node, hash))| {
-            known.id == *node && known.credential.is_some_and(|credential| same(&credential, hash))
-        })
-    }
+/// Whether what was shown is this node's credential.
+fn showed(known: Option<&Node>, shown: Option<&(NodeId, Digest)>) -> bool {
+    known.zip(shown).is_some_and(|(known, (node, hash))| {
+        known.id == *node && known.credential.is_some_and(|credential| same(&credential, hash))
+    })
 }
 
 #[cfg(test)]
@@ -335,7 +301,7 @@ mod tests {
     fn a_revoked_node_is_refused_by_its_own_name_before_all_else() {
         let mut register = register([]);
         let node = register.judge(&open("a", 1)).unwrap();
-        register.known.insert(node.public_key, Known { revoked: true, ..Known::of(&node) });
+        register.known.insert(node.public_key, Node { revoked_ms: Some(1), ..node });
         let mut renamed = open("a", 1);
         renamed.enrolment.node = "b".parse().unwrap();
         let refusal = register.judge(&renamed).unwrap_err();

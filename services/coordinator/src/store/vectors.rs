@@ -1,6 +1,6 @@
 //! Updates one by one, for strategies that need them so: kept until their round is over, then dropped.
 
-use federation::aggregate::{Sum, median, trimmed_mean};
+use federation::aggregate::{Sum, lanes as as_lanes, median, trimmed_mean};
 use federation::{Plan, Strategy};
 use sqlx::SqliteConnection;
 
@@ -42,7 +42,7 @@ pub(super) async fn aggregate(
     let mut whole: Option<Sum> = None;
     for from in (0..lanes).step_by(width) {
         let slice = slice(tx, key, from, width.min(lanes - from), updates).await?;
-        let rows: Vec<&[i8]> = slice.iter().map(Vec::as_slice).collect();
+        let rows: Vec<&[i8]> = slice.iter().map(|row| as_lanes(row)).collect();
         let Some(part) = robust(plan.strategy, &rows) else { return Ok(None) };
         match &mut whole {
             None => whole = Some(part),
@@ -76,7 +76,7 @@ async fn slice(
     from: usize,
     width: usize,
     updates: u32,
-) -> Result<Vec<Vec<i8>>, Fault> {
+) -> Result<Vec<Vec<u8>>, Fault> {
     let place = |number: usize| i64::try_from(number).map_err(|_| sqlx::Error::RowNotFound);
     let rows: Vec<Vec<u8>> = sqlx::query_scalar(
         "SELECT substr(lanes, ?, ?) FROM vectors WHERE round_id = ? ORDER BY node_id",
@@ -91,6 +91,5 @@ async fn slice(
         let got = format!("{} of {updates}, each of {width} lanes from {from}", rows.len());
         return Err(Corrupt { column: "vectors.lanes", got }.into());
     }
-    let lanes = |row: Vec<u8>| row.into_iter().map(u8::cast_signed).collect();
-    Ok(rows.into_iter().map(lanes).collect())
+    Ok(rows)
 }
