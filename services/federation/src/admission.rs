@@ -170,7 +170,7 @@ pub fn check_payload(candidate: &Candidate, payload: &[u8]) -> Result<(), Refusa
         ));
     }
     // All at once, which is faster than one after the other; where one is wrong it is looked for.
-    if payload.contains(&BELOW_RANGE) {
+    if payload.iter().fold(false, |found, &byte| found | (byte == BELOW_RANGE)) {
         let at = payload.iter().take_while(|&&byte| byte != BELOW_RANGE).count();
         return Err(Refusal::new(
             RefusalCode::DeltaOutOfRange,

@@ -175,16 +175,21 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bad = || IdError::Digest { got: excerpt(text) };
-        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(bad());
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(pair).map_err(|_| bad())?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| bad())?;
-        }
-        Ok(Self(bytes))
+        let half = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let read = |text: &[u8; 64]| {
+            let (pairs, _) = text.as_chunks();
+            let mut bytes = [0; 32];
+            for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+                *byte = half(high)? << 4 | half(low)?;
+            }
+            Some(Self(bytes))
+        };
+        let text_bytes = <&[u8; 64]>::try_from(text.as_bytes()).ok();
+        text_bytes.and_then(read).ok_or_else(|| IdError::Digest { got: excerpt(text) })
     }
 }
 
