@@ -10,6 +10,7 @@ mod trust;
 
 use std::future::Future;
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -177,7 +178,8 @@ impl Uplink {
     pub async fn enrol(&self, enrolment: &Enrolment) -> Result<Reply<NodeId>, UplinkError> {
         let call = Call { name: "enrol", ms: CALL_MS_MAX };
         let request = self.request(v1::EnrolRequest::from(enrolment.clone()));
-        call.parse(call.made(self.client.clone().enrol(request)).await?)
+        let mut client = self.client.clone();
+        call.parse(call.made(pin!(client.enrol(request))).await?)
     }
 
     /// Asks for work and waits for it up to `wait_ms`; says how the node is doing, and which version it holds.
@@ -202,7 +204,7 @@ impl Uplink {
             self.compare(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
             answer
         };
-        let message = call.made(answer).await?;
+        let message = call.made(pin!(answer)).await?;
         let told: (Reply<Order>, Option<Settled>, Option<Hold>) = call.parse(message)?;
         let (reply, awaited, hold) = told;
         Ok(reply.map(|order| Asked { order, awaited, hold }))
@@ -286,8 +288,9 @@ impl Uplink {
         let parts = tokio_stream::iter(header.chain(chunks).map(v1::PushUpdateRequest::from));
         let mut request = self.request(parts);
         request.metadata_mut().insert("traceparent", traceparent(candidate));
-        let (reply, idle): (Reply<Receipt>, Option<Idle>) =
-            call.parse(call.made(self.client.clone().push_update(request)).await?)?;
+        let mut client = self.client.clone();
+        let message = call.made(pin!(client.push_update(request))).await?;
+        let (reply, idle): (Reply<Receipt>, Option<Idle>) = call.parse(message)?;
         match reply {
             Ok(receipt)
                 if (receipt.round, receipt.payload) != (candidate.round, candidate.payload) =>
@@ -308,7 +311,8 @@ impl Uplink {
     pub async fn report(&self, evaluation: &Evaluation) -> Result<Reply<()>, UplinkError> {
         let call = Call { name: "report an evaluation", ms: CALL_MS_MAX };
         let request = self.request(v1::ReportEvaluationRequest::from(evaluation.clone()));
-        call.parse(call.made(self.client.clone().report_evaluation(request)).await?)
+        let mut client = self.client.clone();
+        call.parse(call.made(pin!(client.report_evaluation(request))).await?)
     }
 }
 
@@ -363,9 +367,10 @@ struct Call {
 }
 
 impl Call {
+    /// What comes of it. It is large, and so it stays where it is.
     async fn made<M>(
         &self,
-        answer: impl Future<Output = Result<Response<M>, Status>>,
+        answer: Pin<&mut impl Future<Output = Result<Response<M>, Status>>>,
     ) -> Result<M, UplinkError> {
         let answer = async { answer.await.map_err(|status| self.failed(&status)) };
         self.in_time(answer).await.map(Response::into_inner)
