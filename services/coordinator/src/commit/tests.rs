@@ -194,6 +194,21 @@ async fn the_same_update_twice_in_a_group_is_counted_once() {
 }
 
 #[tokio::test]
+async fn a_group_may_be_wider_than_one_statement() {
+    let names: Vec<String> = (0..300).map(|i| format!("n{i:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (world, nodes) = opened(World::new().await, &names, 300).await;
+    let mut offers = Vec::new();
+    for (at, node) in (0..).zip(&nodes) {
+        offers.push(offer(&world, node, at % 100).await);
+    }
+    let tally = world.core.store.count_group(offers.clone(), NOW).await.unwrap();
+    assert!(tally.closes && tally.answers.iter().all(|answer| code(answer) == "counted"));
+    let again = world.core.store.count_group(offers, Timestamp(9)).await.unwrap();
+    assert_eq!(again.answers, tally.answers, "each has the receipt of its own update");
+}
+
+#[tokio::test]
 async fn a_failed_commit_gives_no_receipt_and_the_sum_is_read_again() {
     let (mut world, nodes) = opened(World::new().await, &["a", "b", "c"], 3).await;
     let first = offer(&world, &nodes[0], 1).await;

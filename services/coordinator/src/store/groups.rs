@@ -12,7 +12,7 @@ use federation::round::RoundState;
 use federation::{
     Answer, Candidate, Metrics, Plan, Receipt, Refusal, RefusalCode, RoundRef, Timestamp,
 };
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::error::{Corrupt, Fault};
 use super::rounds::RoundKey;
@@ -22,6 +22,9 @@ use super::{Store, StoreError, vectors};
 
 /// Most bytes of sums held between groups. A sum that is not held is read again.
 const SUMS_BYTES_MAX: usize = 32 << 20;
+
+/// Contributions in one statement, each with ten values of the 32,766 that SQLite takes: as a rule the whole group.
+const ROWS_AT_ONCE: usize = 256;
 
 /// An update that was checked, to be counted.
 #[derive(Clone, Debug)]
@@ -215,33 +218,24 @@ async fn insert(
     accepted: &BTreeMap<&str, usize>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let row = |(&node, &at): (&&str, &usize)| {
-        let Candidate { payload, samples, payload_bytes, ref metrics, .. } = offers[at].candidate;
-        let Metrics { correct, synaptic_ops, bytes_down } = *metrics;
-        (
-            node.to_owned(),
-            payload.to_string(),
-            samples,
-            correct,
-            synaptic_ops,
-            payload_bytes,
-            bytes_down,
-        )
-    };
-    let rows: Vec<_> = accepted.iter().map(row).collect();
-    sqlx::query(
-        "INSERT INTO contributions (round_id, node_id, payload_digest, samples, correct, synaptic_ops,
-             bytes_up, bytes_down, counted_ms, counted_in)
-         SELECT ?1, value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-             value ->> 6, ?2, ?3
-         FROM json_each(?4)",
-    )
-    .bind(met.key.0)
-    .bind(sql(now.0))
-    .bind((counted_in != met.key).then_some(counted_in.0))
-    .bind(serde_json::to_string(&rows).expect("texts and numbers are always JSON"))
-    .execute(tx)
-    .await?;
+    let counted_in = (counted_in != met.key).then_some(counted_in.0);
+    let accepted: Vec<(&str, usize)> = accepted.iter().map(|(&node, &at)| (node, at)).collect();
+    for rows in accepted.chunks(ROWS_AT_ONCE) {
+        let mut statement = QueryBuilder::new(
+            "INSERT INTO contributions (round_id, node_id, payload_digest, samples, correct, synaptic_ops,
+                 bytes_up, bytes_down, counted_ms, counted_in) ",
+        );
+        statement.push_values(rows, |mut row, &(node, at)| {
+            let Candidate { payload, samples, payload_bytes, metrics, .. } = &offers[at].candidate;
+            let Metrics { correct, synaptic_ops, bytes_down } = *metrics;
+            row.push_bind(met.key.0).push_bind(node).push_bind(&payload.0[..]);
+            row.push_bind(samples).push_bind(sql(correct)).push_bind(sql(synaptic_ops));
+            row.push_bind(sql(*payload_bytes)).push_bind(sql(bytes_down));
+            row.push_bind(sql(now.0)).push_bind(counted_in);
+        });
+        // Groups differ in size: none is worth keeping prepared.
+        statement.build().persistent(false).execute(&mut *tx).await?;
+    }
     Ok(())
 }
 

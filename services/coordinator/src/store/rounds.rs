@@ -170,7 +170,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<RoundKey>, StoreError> {
         self.write("open_round", async move |tx: &mut SqliteConnection| {
-            let Opening { round, weights, cohort } = opening;
+            let Opening { round, weights, mut cohort } = opening;
+            // As they stand in the tables: neighbours are written together.
+            cohort.sort_unstable();
             let key: Option<i64> = sqlx::query_scalar(
                 "INSERT INTO rounds (run_id, number, attempt, state, base_version, cohort, opened_ms)
                  SELECT id, round, attempt, 'open', (SELECT max(number) FROM versions WHERE model = runs.model), ?, ?
@@ -266,16 +268,13 @@ async fn insert_members(
 ) -> Result<(), Fault> {
     let names: Vec<&str> = members.iter().map(NodeId::as_str).collect();
     let names = to_json(&names);
-    sqlx::query(
-        "INSERT INTO cohorts (round_id, node_id) SELECT ?, value FROM json_each(?) ORDER BY value",
-    )
-    .bind(key)
-    .bind(&names)
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query("INSERT INTO cohorts (round_id, node_id) SELECT ?, value FROM json_each(?)")
+        .bind(key)
+        .bind(&names)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "INSERT INTO turns (node_id, round_id, turns) SELECT value, ?, 1 FROM json_each(?) WHERE true
-         ORDER BY value
          ON CONFLICT (node_id) DO UPDATE SET round_id = excluded.round_id, turns = turns + 1",
     )
     .bind(key)
