@@ -42,6 +42,8 @@ pub(crate) struct Rounds {
     open: BTreeMap<RoundKey, Arc<OpenRound>>,
     waiting: BTreeMap<RunId, Waiting>,
     lags: BTreeMap<RunId, Lag>,
+    /// The nodes of the round that was opened last, until it is in memory.
+    drawn: Option<(RoundKey, Vec<NodeId>)>,
     ticked_ms: u64,
     kept_ms: Option<u64>,
     channels: Channels,
@@ -82,6 +84,7 @@ impl Rounds {
             open: BTreeMap::new(),
             waiting: BTreeMap::new(),
             lags: BTreeMap::new(),
+            drawn: None,
             ticked_ms,
             kept_ms: None,
             channels: Channels::default(),
@@ -288,12 +291,17 @@ impl Rounds {
         Ok(true)
     }
 
-    /// The round in memory; after a restart or an opening, from the database.
+    /// The round in memory: as it was opened, or after a restart from the database.
     async fn load(&mut self, run: &Live, live: &LiveRound) -> Result<Arc<OpenRound>, StoreError> {
         if let Some(round) = self.open.get(&live.key) {
             return Ok(Arc::clone(round));
         }
-        let cohort = self.core.presence.named(self.core.store.cohort(live.key).await?);
+        let drawn = self.drawn.take().filter(|(key, _)| *key == live.key);
+        let cohort = match drawn {
+            Some((_, nodes)) => nodes.into_iter().map(|node| (node, false)).collect(),
+            None => self.core.store.cohort(live.key).await?,
+        };
+        let cohort = self.core.presence.named(cohort);
         let (goal, clock) = (run.plan.cohort.goal, &*self.core.clock);
         let expected_ms = self.core.presence.expected(cohort.names(), goal, clock);
         let lag = self.lags.get(&run.round.run).copied().unwrap_or_default();
@@ -334,6 +342,7 @@ impl Rounds {
             cohort = cohort.len(),
             "opened a round"
         );
+        self.drawn = Some((key, cohort));
         Ok(true)
     }
 
