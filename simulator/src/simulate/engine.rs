@@ -1,43 +1,37 @@
 //! The engine: steps many virtual nodes through virtual time.
 //!
-//! A node that waits is an entry in a queue of timers. When its time has come one of a few tasks takes its steps, until it has to
-//! wait again. While anything runs, time stands still. When nothing does, the coordinator
-//! looks at its rounds, and time jumps to the next entry.
+//! A node that waits is an entry in a queue of timers. When its time has come one of a few tasks ([`Crew`]) takes its steps, until it
+//! has to wait again. While anything runs, time stands still. When nothing does, the coordinator looks at its rounds, and time
+//! jumps to the next entry.
 //!
 //! So what happens at which instant does not depend on the machine. Within one instant the order may, which changes
 //! nothing where a round takes the updates of all that are drawn: sums are exact. Where a round closes before all have
 //! answered, the order decides, and pushes are made one after the other in the order of the world's time.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::panic::resume_unwind;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use agent::{AgentError, Next, Node, Progress, Tally};
+use agent::{AgentError, Next, Node, Tally};
 use coordinator::Driver;
-use federation::RoundRef;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::VirtualClock;
+use super::crew::{Counts, Crew, Ended, Job, Resident, Turn};
 use super::life::Life;
-use super::quarters::quarter_of;
 
-/// Most nodes whose steps run at once, all quarters together.
-const ACTIVE_MAX: usize = 768;
 /// Longest time between two looks at the rounds; the coordinator counts at most twice as much as served.
 const LOOK_US: u64 = 1_000_000;
-/// Calls of one turn after which a node lets others go first.
-const STEPS_MAX: u32 = 64;
 
 /// The nodes and their timers.
 #[derive(Debug)]
 pub(crate) struct Engine {
     residents: Vec<Option<Box<Resident>>>,
     timers: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Nodes whose time has come, in the order of their turns.
+    due: VecDeque<u32>,
     clock: Arc<VirtualClock>,
     driver: Driver,
     life: Arc<Life>,
@@ -49,73 +43,6 @@ pub(crate) struct Engine {
     /// Where nodes take their turns.
     quarters: Vec<Handle>,
     looked_us: u64,
-}
-
-/// A virtual node in its world.
-#[derive(Debug)]
-pub(crate) struct Resident {
-    node: Node,
-    /// Counts its calls.
-    calls: u32,
-    /// The round over which it lost its power last: number and attempt.
-    dropped: (u32, u32),
-    /// Bytes of versions that it got.
-    bytes_down: u64,
-}
-
-/// What happened, for progress and benchmarks.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    /// Questions for work.
-    pub(crate) asks: AtomicU64,
-    /// Updates that were sent and answered.
-    pub(crate) pushes: AtomicU64,
-    /// Nodes that are enrolled.
-    pub(crate) enrolled: AtomicU64,
-    /// Devices that lost their power.
-    pub(crate) dropouts: AtomicU64,
-}
-
-/// How a turn ended.
-enum Ended {
-    /// The node waits for so many microseconds.
-    Waits(u64),
-    /// There is nothing more for it to do.
-    Over,
-    /// It cannot go on.
-    Failed(Box<AgentError>),
-}
-
-/// A turn that a node is to have.
-struct Job {
-    index: u32,
-    resident: Box<Resident>,
-    now_us: u64,
-    /// Whether it is to be enrolled, and no more.
-    enrol: bool,
-}
-
-/// A turn that a node had.
-struct Turn {
-    /// Which of the crew it had it with.
-    desk: usize,
-    index: u32,
-    resident: Box<Resident>,
-    ended: Ended,
-    pushed: bool,
-}
-
-/// The tasks that step nodes, one node each at a time. They stay from turn to turn: a task with all that a turn may need is
-/// larger than most nodes, and would be made for each.
-///
-/// Each quarter has as many, for its nodes.
-struct Crew {
-    desks: Vec<mpsc::UnboundedSender<Job>>,
-    /// By quarter.
-    idle: Vec<Vec<usize>>,
-    turns: mpsc::UnboundedReceiver<Turn>,
-    /// The tasks themselves; they end with this.
-    tasks: JoinSet<()>,
 }
 
 /// What an engine is made of.
@@ -134,11 +61,12 @@ impl Engine {
     /// An engine for these nodes, which do nothing yet.
     pub(crate) fn new(parts: Parts, nodes: Vec<Node>) -> Self {
         let Parts { clock, driver, life, counts, grain_ms, ordered, quarters } = parts;
-        let resident = |node| Resident { node, calls: 0, dropped: (0, 0), bytes_down: 0 };
+        let resident = |node| Some(Box::new(Resident::new(node)));
         let looked_us = clock.now_us();
         Self {
-            residents: nodes.into_iter().map(|node| Some(Box::new(resident(node)))).collect(),
+            residents: nodes.into_iter().map(resident).collect(),
             timers: BinaryHeap::new(),
+            due: VecDeque::new(),
             clock,
             driver,
             life,
@@ -201,15 +129,17 @@ impl Engine {
     pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<(), AgentError> {
         let mut crew = Crew::new(&self.quarters, &self.life, &self.counts);
         let mut pushed = true;
+        self.call();
         loop {
             let now_us = self.clock.now_us();
-            while !stop.is_cancelled() {
-                let Some(Reverse((due_us, index))) = self.timers.peek().copied() else { break };
+            while !stop.is_cancelled()
+                && let Some(&index) = self.due.front()
+            {
                 let alone = self.ordered && self.pushes_next(index);
-                if due_us > now_us || !crew.has_room(index) || alone && !crew.is_idle() {
+                if !crew.has_room(index) || alone && !crew.is_idle() {
                     break;
                 }
-                self.timers.pop();
+                self.due.pop_front();
                 self.start(index, now_us, false, &mut crew);
                 if alone {
                     break;
@@ -232,6 +162,24 @@ impl Engine {
             let Some(Reverse((due_us, _))) = self.timers.peek().copied() else { return Ok(()) };
             let next_us = due_us.div_ceil(self.grain_us) * self.grain_us;
             self.clock.jump(next_us.min(self.looked_us + LOOK_US));
+            self.call();
+        }
+    }
+
+    /// Takes the nodes whose time has come out of the queue.
+    ///
+    /// Where their order is free they come in that in which they were made: what is kept of neighbours lies together, here, with
+    /// the coordinator and in its database.
+    fn call(&mut self) {
+        let now_us = self.clock.now_us();
+        while let Some(Reverse((due_us, index))) = self.timers.peek().copied()
+            && due_us <= now_us
+        {
+            self.timers.pop();
+            self.due.push_back(index);
+        }
+        if !self.ordered {
+            self.due.make_contiguous().sort_unstable();
         }
     }
 
@@ -278,154 +226,4 @@ impl Engine {
             .enumerate()
             .filter_map(|(index, resident)| Some((index, resident.as_ref()?.node.to_bytes()?)))
     }
-}
-
-impl Crew {
-    /// [`ACTIVE_MAX`] tasks, for nodes of this world.
-    fn new(quarters: &[Handle], life: &Arc<Life>, counts: &Arc<Counts>) -> Self {
-        let (told, turns) = mpsc::unbounded_channel();
-        let mut tasks = JoinSet::new();
-        let (mut desks, mut idle) = (Vec::new(), Vec::new());
-        for quarter in quarters {
-            let begin = |desk| {
-                let (sender, jobs) = mpsc::unbounded_channel();
-                let work = work(desk, jobs, told.clone(), Arc::clone(life), Arc::clone(counts));
-                tasks.spawn_on(work, quarter);
-                sender
-            };
-            let own = desks.len()..desks.len() + ACTIVE_MAX.div_ceil(quarters.len());
-            desks.extend(own.clone().map(begin));
-            idle.push(own.collect());
-        }
-        Self { desks, idle, turns, tasks }
-    }
-
-    /// The quarter of node `index`.
-    fn of(&self, index: u32) -> usize {
-        quarter_of(usize::try_from(index).unwrap_or(0), self.idle.len())
-    }
-
-    /// Whether one of them has nothing to do and may take node `index`.
-    fn has_room(&self, index: u32) -> bool {
-        !self.idle[self.of(index)].is_empty()
-    }
-
-    /// Whether none of them has anything to do.
-    fn is_idle(&self) -> bool {
-        self.idle.iter().map(Vec::len).sum::<usize>() == self.desks.len()
-    }
-
-    /// Has one of them do this; there has to be room.
-    fn begin(&mut self, job: Job) {
-        let of = self.of(job.index);
-        if let Some(desk) = self.idle[of].pop() {
-            // It ends with the crew, not before.
-            let _ = self.desks[desk].send(job);
-        }
-    }
-
-    /// The next turn that is over. A panic in one is passed on: its node would be waited for in vain.
-    async fn next(&mut self) -> Option<Turn> {
-        let turn = tokio::select! {
-            biased;
-            turn = self.turns.recv() => turn?,
-            Some(Err(ended)) = self.tasks.join_next() => match ended.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),
-                Err(_) => return None,
-            },
-        };
-        let of = self.of(turn.index);
-        self.idle[of].push(turn.desk);
-        Some(turn)
-    }
-}
-
-/// Takes turns until there are none to come.
-async fn work(
-    desk: usize,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
-    told: mpsc::UnboundedSender<Turn>,
-    life: Arc<Life>,
-    counts: Arc<Counts>,
-) {
-    while let Some(Job { index, mut resident, now_us, enrol }) = jobs.recv().await {
-        let at = usize::try_from(index).unwrap_or(usize::MAX);
-        let before = resident.node.tally();
-        let ended = if enrol {
-            match resident.node.step().await {
-                Ok(_) => Ended::Waits(0),
-                Err(error) => Ended::Failed(Box::new(error)),
-            }
-        } else {
-            turn(&mut resident, at, now_us, &life, &counts).await
-        };
-        let after = resident.node.tally();
-        let pushed = before.counted + before.refused != after.counted + after.refused;
-        // The engine has gone: so has its world.
-        let _ = told.send(Turn { desk, index, resident, ended, pushed });
-    }
-}
-
-/// Steps a node until it has to wait.
-async fn turn(
-    resident: &mut Resident,
-    index: usize,
-    now_us: u64,
-    life: &Life,
-    counts: &Counts,
-) -> Ended {
-    for _ in 0..STEPS_MAX {
-        let there_us = life.there_us(index, now_us);
-        if there_us > now_us {
-            return Ended::Waits(there_us - now_us);
-        }
-        let (next, round) = (resident.node.next(), resident.node.round());
-        match next {
-            Next::End => return Ended::Over,
-            Next::Ask => {
-                resident.node.set_power(life.power(index, now_us));
-                counts.asks.fetch_add(1, Ordering::Relaxed);
-            }
-            Next::Train(_) => {
-                let this =
-                    round.map_or((0, 0), |RoundRef { number, attempt, .. }| (number, attempt));
-                if resident.dropped != this
-                    && let Some(gone_us) = life.drops_out_us(index, round)
-                {
-                    resident.dropped = this;
-                    resident.node.restart();
-                    counts.dropouts.fetch_add(1, Ordering::Relaxed);
-                    return Ended::Waits(gone_us);
-                }
-            }
-            _ => {}
-        }
-        let progress = match resident.node.step().await {
-            Ok(progress) => progress,
-            Err(error) => return Ended::Failed(Box::new(error)),
-        };
-        let moved = match next {
-            Next::Push(bytes) => {
-                counts.pushes.fetch_add(1, Ordering::Relaxed);
-                u64::try_from(bytes).unwrap_or(u64::MAX)
-            }
-            Next::Fetch => {
-                let bytes = resident.node.received();
-                resident.bytes_down += bytes;
-                bytes
-            }
-            _ => 0,
-        };
-        resident.calls = resident.calls.wrapping_add(1);
-        let lasts_us = life.lasts_us(index, next, round, moved, resident.calls);
-        match progress {
-            Progress::Waiting(pause) => {
-                let pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-                return Ended::Waits(pause_us + lasts_us);
-            }
-            Progress::Working if lasts_us > 0 => return Ended::Waits(lasts_us),
-            Progress::Working => {}
-        }
-    }
-    Ended::Waits(1)
 }

@@ -195,12 +195,12 @@ impl Learner for NoLearning {
         let lanes = artifact.weights().len();
         // One lane of each node differs, so that no two updates are the same bytes.
         let at = usize::try_from(order.seed % u64::try_from(lanes).unwrap_or(1).max(1));
-        let mut payload = vec![0; lanes];
-        if let Some(lane) = payload.get_mut(at.unwrap_or(0)) {
+        let mut payload: Arc<[u8]> = std::iter::repeat_n(0, lanes).collect();
+        if let Some(lane) = Arc::get_mut(&mut payload).and_then(|p| p.get_mut(at.unwrap_or(0))) {
             *lane = 1;
         }
         let trained = Trained {
-            payload: payload.into(),
+            payload,
             residual,
             samples: self.claims(node, source, order),
             metrics: Metrics::default(),

@@ -15,6 +15,7 @@
 
 mod args;
 mod clock;
+mod crew;
 mod engine;
 mod error;
 mod learn;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use federation::Artifact;
 
 use super::SimulateError;
-use super::engine::Counts;
+use super::crew::Counts;
 use super::shares::Share;
 use super::stage::Stage;
 use super::usage::Usage;

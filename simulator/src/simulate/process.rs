@@ -7,7 +7,7 @@ use coordinator::{Config, Coordinator, SystemClock};
 use tokio::time::Instant;
 
 use super::SimulateError;
-use super::engine::Counts;
+use super::crew::Counts;
 use super::outcome::{Ending, Outcome};
 use super::shares::Share;
 use super::stage::Stage;

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::VirtualClock;
-use super::engine::{Counts, Engine, Parts};
+use super::crew::Counts;
+use super::engine::{Engine, Parts};
 use super::learn::{Hand, NoLearning, Pool};
 use super::lines::Lines;
 use super::outcome::{Ending, Outcome};
