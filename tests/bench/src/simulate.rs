@@ -33,7 +33,7 @@ struct Case {
 /// What a fleet asks a second at most, unless told otherwise.
 const PACE: u32 = 500;
 /// The same where speed is measured: nodes that are due at one instant are served together.
-const PACE_FULL: u32 = 20_000;
+const PACE_FULL: u32 = 100_000;
 
 const FULL: Case = Case {
     nodes: 20_000,
