@@ -88,7 +88,7 @@ pub(super) struct Turn {
 /// The tasks.
 pub(super) struct Crew {
     desks: Vec<mpsc::UnboundedSender<Job>>,
-    /// By quarter.
+    /// Those that have nothing to do, by quarter.
     idle: Vec<Vec<usize>>,
     turns: mpsc::UnboundedReceiver<Turn>,
     /// The tasks themselves; they end with this.
@@ -101,7 +101,7 @@ struct Desk {
     told: mpsc::UnboundedSender<Turn>,
     life: Arc<Life>,
     counts: Arc<Counts>,
-    /// Those of its quarter.
+    /// What its quarter may have in hand.
     hands: Arc<Semaphore>,
 }
 
