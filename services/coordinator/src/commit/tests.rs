@@ -199,8 +199,8 @@ async fn a_group_may_be_wider_than_one_statement() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (world, nodes) = opened(World::new().await, &names, 300).await;
     let mut offers = Vec::new();
-    for (at, node) in (0..).zip(&nodes) {
-        offers.push(offer(&world, node, at % 100).await);
+    for (node, delta) in nodes.iter().zip((0..100).cycle()) {
+        offers.push(offer(&world, node, delta).await);
     }
     let tally = world.core.store.count_group(offers.clone(), NOW).await.unwrap();
     assert!(tally.closes && tally.answers.iter().all(|answer| code(answer) == "counted"));
