@@ -175,21 +175,19 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
+        let bad = || IdError::Digest { got: excerpt(text) };
         let half = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
+            b'0'..=b'9' => Ok(digit - b'0'),
+            b'a'..=b'f' => Ok(digit - b'a' + 10),
+            _ => Err(bad()),
         };
-        let read = |text: &[u8; 64]| {
-            let (pairs, _) = text.as_chunks();
-            let mut bytes = [0; 32];
-            for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
-                *byte = half(high)? << 4 | half(low)?;
-            }
-            Some(Self(bytes))
-        };
-        let text_bytes = <&[u8; 64]>::try_from(text.as_bytes()).ok();
-        text_bytes.and_then(read).ok_or_else(|| IdError::Digest { got: excerpt(text) })
+        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| bad())?;
+        let (pairs, _) = digits.as_chunks();
+        let mut bytes = [0; 32];
+        for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = half(high)? << 4 | half(low)?;
+        }
+        Ok(Self(bytes))
     }
 }
 

@@ -187,13 +187,13 @@ async fn count_round(
         }
     }
     let Some(target) = target.filter(|_| !accepted.is_empty()) else { return Ok(()) };
-    insert(tx, met, target.key, offers, &accepted, now).await?;
     let mut folded = Vec::with_capacity(accepted.len());
     for at in accepted.into_values() {
         let Candidate { round, payload, .. } = offers[at].candidate;
         answers[at] = Counting::Done(Ok(Receipt { round, payload, counted_at_ms: now.0 }));
         folded.push(&offers[at]);
     }
+    insert(tx, met, target.key, &folded, now).await?;
     if target.plan.strategy.keeps_vectors() {
         for offer in &folded {
             vectors::keep(tx, target.key, offer).await?;
@@ -214,21 +214,19 @@ async fn insert(
     tx: &mut SqliteConnection,
     met: &Ordered,
     counted_in: RoundKey,
-    offers: &[Offer],
-    accepted: &BTreeMap<&str, usize>,
+    offers: &[&Offer],
     now: Timestamp,
 ) -> Result<(), Fault> {
     let counted_in = (counted_in != met.key).then_some(counted_in.0);
-    let accepted: Vec<(&str, usize)> = accepted.iter().map(|(&node, &at)| (node, at)).collect();
-    for rows in accepted.chunks(ROWS_AT_ONCE) {
+    for rows in offers.chunks(ROWS_AT_ONCE) {
         let mut statement = QueryBuilder::new(
             "INSERT INTO contributions (round_id, node_id, payload_digest, samples, correct, synaptic_ops,
                  bytes_up, bytes_down, counted_ms, counted_in) ",
         );
-        statement.push_values(rows, |mut row, &(node, at)| {
-            let Candidate { payload, samples, payload_bytes, metrics, .. } = &offers[at].candidate;
+        statement.push_values(rows, |mut row, Offer { candidate, .. }| {
+            let Candidate { node, payload, samples, payload_bytes, metrics, .. } = candidate;
             let Metrics { correct, synaptic_ops, bytes_down } = *metrics;
-            row.push_bind(met.key.0).push_bind(node).push_bind(&payload.0[..]);
+            row.push_bind(met.key.0).push_bind(node.as_str()).push_bind(&payload.0[..]);
             row.push_bind(samples).push_bind(sql(correct)).push_bind(sql(synaptic_ops));
             row.push_bind(sql(*payload_bytes)).push_bind(sql(bytes_down));
             row.push_bind(sql(now.0)).push_bind(counted_in);

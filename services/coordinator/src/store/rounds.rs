@@ -260,7 +260,7 @@ impl Store {
     }
 }
 
-/// Writes some of a cohort, and that it is their turn.
+/// Writes some of a cohort, by name, and that it is their turn.
 async fn insert_members(
     tx: &mut SqliteConnection,
     key: i64,
