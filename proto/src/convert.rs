@@ -16,11 +16,14 @@
 //! | `FetchVersionRequest` | [`FetchVersion`] |
 //! | `FetchVersionResponse` | [`Answer`] out, [`Reply`] in, of [`VersionPart`] |
 //! | `PushUpdateRequest` | [`UpdatePart`] |
+//! | `WholeUpdate` | [`WholeUpdate`] |
 //! | `UpdateHeader` | [`federation::Candidate`] |
 //! | `PushUpdateResponse` | ([`Answer`] out, [`Reply`] in, of [`federation::Receipt`]; when to ask again) |
 //! | `ReportEvaluationRequest` | [`federation::Evaluation`] |
 //! | `ReportEvaluationResponse` | [`Answer`] out, [`Reply`] in, of `()` |
 //! | `Refusal` | [`federation::Refusal`] out, [`RefusalText`] in |
+//!
+//! `RelayRequest`, `RelayResponse` and `CallError` stay what they are: envelopes of these, which the two ends of a relay open.
 //!
 //! What this module does not judge: numbers by which `federation::admission` refuses an update or an evaluation
 //! (`samples`, `payload_bytes`, `correct`, `synaptic_ops`, `bytes_down`). A node must learn of
@@ -42,5 +45,5 @@ pub use federation::Answer;
 pub use order::{Order, WaitOrder};
 pub use parse::Malformed;
 pub use refusal::{RefusalText, Reply};
-pub use update::UpdatePart;
+pub use update::{UpdatePart, WholeUpdate};
 pub use version::{FetchVersion, VersionHeader, VersionPart};

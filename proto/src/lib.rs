@@ -86,12 +86,20 @@ mod tests {
             synaptic_ops: u64::MAX,
             bytes_down: u64::MAX,
         };
+        let update = v1::WholeUpdate { header: Some(header.clone()), payload: chunk() };
+        let relayed = v1::RelayRequest {
+            call_id: u64::MAX,
+            authorization: "a".repeat(255),
+            traceparent: "t".repeat(55),
+            call: Some(v1::relay_request::Call::PushUpdate(update)),
+        };
         vec![
             ("chunk down", down.encoded_len()),
             ("chunk up", up.encoded_len()),
             ("order", order.encoded_len()),
             ("enrolment", enrol.encoded_len()),
             ("header up", header.encoded_len()),
+            ("relayed update", relayed.encoded_len()),
         ]
     }
 

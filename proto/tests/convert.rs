@@ -16,6 +16,7 @@ use federation::{
 };
 use proto::convert::{
     FetchVersion, Malformed, Order, Reply, UpdatePart, VersionHeader, VersionPart, WaitOrder,
+    WholeUpdate,
 };
 use proto::v1;
 
@@ -386,6 +387,15 @@ fn updates() {
             ("node_id", |m| m.part = Some(Part::Header(v1::UpdateHeader::default()))),
         ],
     );
+    rejects::<v1::WholeUpdate, WholeUpdate>(
+        WholeUpdate { candidate: samples::candidate(), payload: samples::chunk() },
+        &[
+            ("header", |m| m.header = None),
+            ("node_id", |m| m.header = Some(v1::UpdateHeader::default())),
+            ("payload", |m| m.payload = Bytes::new()),
+            ("payload", |m| m.payload = vec![0; CHUNK_BYTES + 1].into()),
+        ],
+    );
     rejects::<v1::Receipt, Receipt>(
         samples::receipt(),
         &[
@@ -430,5 +440,6 @@ fn empty_messages_are_malformed_not_defaults() {
     assert_eq!(field::<v1::WaitOrderRequest, WaitOrder>(), "node_id");
     assert_eq!(field::<v1::FetchVersionRequest, FetchVersion>(), "node_id");
     assert_eq!(field::<v1::PushUpdateRequest, UpdatePart>(), "part");
+    assert_eq!(field::<v1::WholeUpdate, WholeUpdate>(), "header");
     assert_eq!(field::<v1::ReportEvaluationRequest, Evaluation>(), "node_id");
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use federation::{Enrolment, Idle, NodeStatus, Refusal, RefusalCode, Settled};
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use proto::convert::{Order, UpdatePart, VersionPart, WaitOrder};
+use proto::convert::{Order, UpdatePart, VersionPart, WaitOrder, WholeUpdate};
 use proto::{FILE_DESCRIPTOR_SET, v1};
 
 mod samples;
@@ -87,6 +87,7 @@ fn every_message_has_its_bytes() {
     version_vectors(&mut vectors);
     update_vectors(&mut vectors);
     evaluation_vectors(&mut vectors);
+    relay_vectors(&mut vectors);
     hostile_vectors(&mut vectors);
 
     let on_disk: BTreeSet<String> = fs::read_dir(folder())
@@ -188,6 +189,39 @@ fn evaluation_vectors(vectors: &mut Vectors) {
     let mut answer = |vector, answer| vectors.check::<v1::ReportEvaluationResponse>(vector, answer);
     answer("report_evaluation_response.recorded", Ok(()));
     answer("report_evaluation_response.refused", Err(unknown_node()));
+}
+
+fn relay_vectors(vectors: &mut Vectors) {
+    use v1::relay_request::Call;
+    use v1::relay_response::Answer;
+    let whole = || WholeUpdate { candidate: candidate(), payload: chunk() };
+    vectors.check::<v1::WholeUpdate>("whole_update", whole());
+    let call_id = (1 << 40) + 9;
+    let mut call = |vector, authorization: &str, traceparent: &str, call| {
+        let (authorization, traceparent) = (authorization.to_owned(), traceparent.to_owned());
+        let call = Some(call);
+        let request = v1::RelayRequest { call_id, authorization, traceparent, call };
+        vectors.check::<v1::RelayRequest>(vector, request);
+    };
+    let bearer = format!("Bearer msn_node-01_{}", "ab".repeat(32));
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    call("relay_request.wait_order", &bearer, "", Call::WaitOrder(wait_order().into()));
+    call("relay_request.push_update", &bearer, parent, Call::PushUpdate(whole().into()));
+    let report = Call::ReportEvaluation(evaluation().into());
+    call("relay_request.report_evaluation", "", "", report);
+
+    let error = || v1::CallError { code: 8, message: "busy".to_owned(), details: chunk() };
+    vectors.check::<v1::CallError>("call_error", error());
+    let told = (Ok(Order::Idle(idle())), Some(Settled::Open), None);
+    let mut answer = |vector, answer| {
+        let response = v1::RelayResponse { call_id, answer: Some(answer) };
+        vectors.check::<v1::RelayResponse>(vector, response);
+    };
+    answer("relay_response.wait_order", Answer::WaitOrder(told.into()));
+    let counted = (Ok(receipt()), Some(idle()));
+    answer("relay_response.push_update", Answer::PushUpdate(counted.into()));
+    answer("relay_response.report_evaluation", Answer::ReportEvaluation(Ok(()).into()));
+    answer("relay_response.failed", Answer::Failed(error()));
 }
 
 fn hostile_vectors(vectors: &mut Vectors) {

@@ -19,6 +19,7 @@ use proptest::sample::select;
 use prost::Message;
 use proto::convert::{
     FetchVersion, Malformed, Order, Reply, UpdatePart, VersionHeader, VersionPart, WaitOrder,
+    WholeUpdate,
 };
 use proto::v1;
 
@@ -245,10 +246,13 @@ proptest! {
     #[test]
     fn updates(
         part in update_part(),
+        (candidate, payload) in (candidate(), chunk()),
         answer in answer(receipt()),
         retry in prop::option::of(any::<u32>()),
     ) {
         prop_assert_eq!(send::<v1::PushUpdateRequest, UpdatePart>(part.clone()), part);
+        let whole = WholeUpdate { candidate, payload };
+        prop_assert_eq!(send::<v1::WholeUpdate, WholeUpdate>(whole.clone()), whole);
         let idle = retry.map(|retry_after_ms| Idle { retry_after_ms });
         let got: (Reply<Receipt>, _) = send::<v1::PushUpdateResponse, _>((answer.clone(), idle));
         prop_assert_eq!(got, (heard(answer), idle));

@@ -147,7 +147,7 @@ async fn reflection_tells_a_client_without_our_files_what_to_call() {
             assert!(seen["services"].as_array().unwrap().contains(&service.into()), "{seen}");
         }
         let methods =
-            ["Enrol", "FetchVersion", "PushUpdate", "ReportEvaluation", "WaitOrder"].as_slice();
+            ["Enrol", "FetchVersion", "PushUpdate", "Relay", "ReportEvaluation", "WaitOrder"];
         assert_eq!(seen["methods"], json!(methods));
         assert!(seen["fields"].as_array().unwrap().contains(&"wait_ms".into()), "{seen}");
         // What is described is not thereby open: a person's token is no node's credential.

@@ -64,6 +64,7 @@ async fn a_python_node_enrols_fetches_and_pushes() {
     assert_eq!(seen["conflict"], "update_conflict");
     assert_eq!(seen["evaluation"], "recorded");
     assert_eq!(seen["malformed"], "INVALID_ARGUMENT");
+    assert_eq!(seen["relayed"], json!(["recorded", 3]), "3 is INVALID_ARGUMENT");
 
     // Its delta is in the next version: 1 in every seventh weight.
     let version = fixture::wait_version(&rest, "plain", 2).await;

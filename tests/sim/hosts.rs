@@ -154,9 +154,9 @@ pub(crate) async fn node(shared: Arc<Shared>, index: usize) -> turmoil::Result {
     };
     let slow = shared.script.slow_ms.get(&index).copied().map(Duration::from_millis);
     let entropy = Seeded(derive(shared.seed, &[2, index as u64]));
-    let mut node =
-        Node::open(&settings, net::uplink(shared.script.piece_bytes), &entropy, Placement::Inline)?
-            .learning_with(learn(shared, index));
+    let uplink = net::uplink(index, shared.script.piece_bytes);
+    let mut node = Node::open(&settings, uplink, &entropy, Placement::Inline)?
+        .learning_with(learn(shared, index));
     let Some(slow) = slow else { return Ok(agent::drive(&mut node).await?) };
     loop {
         match node.step().await? {

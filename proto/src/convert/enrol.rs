@@ -30,7 +30,7 @@ impl From<Enrolment> for v1::EnrolRequest {
         let Enrolment { public_key, node, labels, learners, proof } = enrolment;
         Self {
             public_key: Bytes::copy_from_slice(&public_key),
-            node_id: node.to_string(),
+            node_id: node.as_str().to_owned(),
             labels: labels.into_iter().map(|(key, value)| v1::Label { key, value }).collect(),
             learners,
             proof: proof.map(v1::EnrolProof::from),
@@ -73,7 +73,7 @@ impl TryFrom<v1::Enrolled> for NodeId {
 
 impl From<NodeId> for v1::Enrolled {
     fn from(node: NodeId) -> Self {
-        Self { node_id: node.to_string() }
+        Self { node_id: node.as_str().to_owned() }
     }
 }
 

@@ -26,8 +26,8 @@ impl From<Evaluation> for v1::ReportEvaluationRequest {
     fn from(evaluation: Evaluation) -> Self {
         let Evaluation { node, model, version, samples, correct } = evaluation;
         Self {
-            node_id: node.to_string(),
-            model: model.to_string(),
+            node_id: node.as_str().to_owned(),
+            model: model.as_str().to_owned(),
             digest: digest_bytes(version),
             samples,
             correct,

@@ -44,8 +44,8 @@ impl From<Hold> for v1::Hold {
         let Hold { model, channel, version: VersionNumber(version), digest, promotion, samples } =
             hold;
         Self {
-            model: model.to_string(),
-            channel: channel.to_string(),
+            model: model.as_str().to_owned(),
+            channel: channel.as_str().to_owned(),
             version,
             digest: digest_bytes(digest),
             promotion,

@@ -61,7 +61,7 @@ impl From<WaitOrder> for v1::WaitOrderRequest {
     fn from(request: WaitOrder) -> Self {
         let WaitOrder { node, wait_ms, awaiting, status, follows, holding } = request;
         Self {
-            node_id: node.to_string(),
+            node_id: node.as_str().to_owned(),
             wait_ms,
             awaiting: awaiting.map(Into::into),
             status: status.map(Into::into),
@@ -164,7 +164,7 @@ impl From<TrainOrder> for v1::TrainOrder {
         } = order;
         Self {
             round: Some(round.into()),
-            model: model.to_string(),
+            model: model.as_str().to_owned(),
             base_version,
             base_digest: digest_bytes(base),
             weights,

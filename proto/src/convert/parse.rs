@@ -36,7 +36,8 @@ impl Malformed {
     }
 
     /// A message or oneof that must be there is not.
-    pub(super) fn absent(field: &'static str, expected: &str) -> Self {
+    #[must_use]
+    pub fn absent(field: &'static str, expected: &str) -> Self {
         Self::new(field, expected, "nothing")
     }
 }
@@ -71,13 +72,13 @@ pub(super) fn digest_bytes(digest: Digest) -> Bytes {
     Bytes::copy_from_slice(&digest.0)
 }
 
-/// The next bytes of a stream: at least one, at most a chunk.
-pub(super) fn chunk(bytes: Bytes) -> Result<Bytes, Malformed> {
+/// Bytes of a version or an update: at least one, at most a chunk.
+pub(super) fn chunk(field: &'static str, bytes: Bytes) -> Result<Bytes, Malformed> {
     if (1..=CHUNK_BYTES).contains(&bytes.len()) {
         Ok(bytes)
     } else {
         Err(Malformed::new(
-            "chunk",
+            field,
             format!("1 to {CHUNK_BYTES} bytes"),
             format!("{} bytes", bytes.len()),
         ))
@@ -144,7 +145,7 @@ mod tests {
     fn chunks_hold_at_least_a_byte() {
         for (bytes, fits) in [(0, false), (1, true), (CHUNK_BYTES, true), (CHUNK_BYTES + 1, false)]
         {
-            assert_eq!(chunk(Bytes::from(vec![0; bytes])).is_ok(), fits, "{bytes}");
+            assert_eq!(chunk("chunk", Bytes::from(vec![0; bytes])).is_ok(), fits, "{bytes}");
         }
     }
 }

@@ -25,7 +25,7 @@ impl TryFrom<v1::PushUpdateRequest> for UpdatePart {
         let v1::PushUpdateRequest { part } = message;
         match part {
             Some(Part::Header(header)) => Ok(Self::Header(header.try_into()?)),
-            Some(Part::Chunk(bytes)) => Ok(Self::Chunk(chunk(bytes)?)),
+            Some(Part::Chunk(bytes)) => Ok(Self::Chunk(chunk("chunk", bytes)?)),
             None => Err(Malformed::absent("part", "`header` or `chunk`")),
         }
     }
@@ -38,6 +38,31 @@ impl From<UpdatePart> for v1::PushUpdateRequest {
             UpdatePart::Chunk(bytes) => Part::Chunk(bytes),
         };
         Self { part: Some(part) }
+    }
+}
+
+/// An update in one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeUpdate {
+    /// The announcement.
+    pub candidate: Candidate,
+    /// The payload: 1 to [`federation::limits::CHUNK_BYTES`].
+    pub payload: Bytes,
+}
+
+impl TryFrom<v1::WholeUpdate> for WholeUpdate {
+    type Error = Malformed;
+    fn try_from(message: v1::WholeUpdate) -> Result<Self, Malformed> {
+        let v1::WholeUpdate { header, payload } = message;
+        let header = header.ok_or_else(|| Malformed::absent("header", "an announcement"))?;
+        Ok(Self { candidate: header.try_into()?, payload: chunk("payload", payload)? })
+    }
+}
+
+impl From<WholeUpdate> for v1::WholeUpdate {
+    fn from(update: WholeUpdate) -> Self {
+        let WholeUpdate { candidate, payload } = update;
+        Self { header: Some(candidate.into()), payload }
     }
 }
 
@@ -79,7 +104,7 @@ impl From<Candidate> for v1::UpdateHeader {
             metrics: Metrics { correct, synaptic_ops, bytes_down },
         } = candidate;
         Self {
-            node_id: node.to_string(),
+            node_id: node.as_str().to_owned(),
             round: Some(round.into()),
             base_digest: digest_bytes(base),
             payload_bytes,

@@ -47,7 +47,7 @@ impl TryFrom<v1::FetchVersionRequest> for FetchVersion {
 impl From<FetchVersion> for v1::FetchVersionRequest {
     fn from(request: FetchVersion) -> Self {
         let FetchVersion { node, digest } = request;
-        Self { node_id: node.to_string(), digest: digest_bytes(digest) }
+        Self { node_id: node.as_str().to_owned(), digest: digest_bytes(digest) }
     }
 }
 
@@ -75,7 +75,7 @@ impl TryFrom<v1::FetchVersionResponse> for Reply<VersionPart> {
         let v1::FetchVersionResponse { part } = message;
         match part {
             Some(Part::Header(header)) => Ok(Ok(VersionPart::Header(header.try_into()?))),
-            Some(Part::Chunk(bytes)) => Ok(Ok(VersionPart::Chunk(chunk(bytes)?))),
+            Some(Part::Chunk(bytes)) => Ok(Ok(VersionPart::Chunk(chunk("chunk", bytes)?))),
             Some(Part::Refused(refusal)) => Ok(Err(refusal.into())),
             None => Err(Malformed::absent("part", "`header`, `chunk` or `refused`")),
         }

@@ -448,6 +448,90 @@ pub mod report_evaluation_response {
 /// A report is noted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Recorded {}
+/// A node's call, relayed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RelayRequest {
+    /// What its answer carries: the sender's own number for it.
+    #[prost(uint64, tag = "1")]
+    pub call_id: u64,
+    /// What such a call has as `authorization` in its metadata. Empty: nothing.
+    #[prost(string, tag = "2")]
+    pub authorization: ::prost::alloc::string::String,
+    /// What such a call has as `traceparent`. Empty: nothing.
+    #[prost(string, tag = "3")]
+    pub traceparent: ::prost::alloc::string::String,
+    /// The call; always one of them. To enrol and to fetch a version are calls of their own, wherever they come from.
+    #[prost(oneof = "relay_request::Call", tags = "4, 5, 6")]
+    pub call: ::core::option::Option<relay_request::Call>,
+}
+/// Nested message and enum types in `RelayRequest`.
+pub mod relay_request {
+    /// The call; always one of them. To enrol and to fetch a version are calls of their own, wherever they come from.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Call {
+        /// WaitOrder.
+        #[prost(message, tag = "4")]
+        WaitOrder(super::WaitOrderRequest),
+        /// PushUpdate, in one message.
+        #[prost(message, tag = "5")]
+        PushUpdate(super::WholeUpdate),
+        /// ReportEvaluation.
+        #[prost(message, tag = "6")]
+        ReportEvaluation(super::ReportEvaluationRequest),
+    }
+}
+/// An update in one message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WholeUpdate {
+    /// The announcement.
+    #[prost(message, optional, tag = "1")]
+    pub header: ::core::option::Option<UpdateHeader>,
+    /// The payload: 1 to 65,536 bytes. A longer one is pushed by a call of its own.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub payload: ::prost::bytes::Bytes,
+}
+/// The answer to a relayed call.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RelayResponse {
+    /// The call_id of the call.
+    #[prost(uint64, tag = "1")]
+    pub call_id: u64,
+    /// The answer; always one of them.
+    #[prost(oneof = "relay_response::Answer", tags = "2, 3, 4, 5")]
+    pub answer: ::core::option::Option<relay_response::Answer>,
+}
+/// Nested message and enum types in `RelayResponse`.
+pub mod relay_response {
+    /// The answer; always one of them.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Answer {
+        /// To wait_order.
+        #[prost(message, tag = "2")]
+        WaitOrder(super::WaitOrderResponse),
+        /// To push_update.
+        #[prost(message, tag = "3")]
+        PushUpdate(super::PushUpdateResponse),
+        /// To report_evaluation.
+        #[prost(message, tag = "4")]
+        ReportEvaluation(super::ReportEvaluationResponse),
+        /// The gRPC error with which such a call ends. The stream goes on.
+        #[prost(message, tag = "5")]
+        Failed(super::CallError),
+    }
+}
+/// The gRPC error with which a relayed call ends.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallError {
+    /// The status: a code of gRPC, 1 to 16.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    /// One sentence, for people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// A google.rpc.Status, as `grpc-status-details-bin` has it: with the stable code, and RetryInfo where there is any.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub details: ::prost::bytes::Bytes,
+}
 /// What became of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -705,6 +789,32 @@ pub mod fleet_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Carries calls of many nodes on one stream, for a gateway that speaks for them. Each is answered as a call of its own
+        /// would be, in the order in which they are done. At most 1,024 are under way; more are read when some of them are done.
+        pub async fn relay(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::RelayRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::RelayResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.fleet.v1.FleetService/Relay",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("muster.fleet.v1.FleetService", "Relay"));
+            self.inner.streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -763,6 +873,18 @@ pub mod fleet_service_server {
             tonic::Response<super::ReportEvaluationResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Relay method.
+        type RelayStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::RelayResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Carries calls of many nodes on one stream, for a gateway that speaks for them. Each is answered as a call of its own
+        /// would be, in the order in which they are done. At most 1,024 are under way; more are read when some of them are done.
+        async fn relay(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::RelayRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::RelayStream>, tonic::Status>;
     }
     /// What a node can ask of the coordinator.
     #[derive(Debug)]
@@ -1065,6 +1187,54 @@ pub mod fleet_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.fleet.v1.FleetService/Relay" => {
+                    #[allow(non_camel_case_types)]
+                    struct RelaySvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::StreamingService<super::RelayRequest>
+                    for RelaySvc<T> {
+                        type Response = super::RelayResponse;
+                        type ResponseStream = T::RelayStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::RelayRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::relay(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RelaySvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

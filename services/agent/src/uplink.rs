@@ -5,12 +5,13 @@
 //! repeated after a lost answer, which the protocol promises.
 
 mod address;
+mod call;
 mod carrier;
+mod relay;
 mod trust;
 
-use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,53 +21,29 @@ use federation::{
     Candidate, Clock, Digest, Enrolment, Evaluation, Hold, Holding, Idle, NodeId, NodeStatus,
     Receipt, RoundRef, Settled,
 };
-use proto::convert::{FetchVersion, Malformed, UpdatePart, VersionHeader, VersionPart, WaitOrder};
+use proto::convert::{
+    FetchVersion, UpdatePart, VersionHeader, VersionPart, WaitOrder, WholeUpdate,
+};
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
-use thiserror::Error;
+use proto::v1::relay_request::Call as Relayed;
+use proto::v1::relay_response::Answer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status};
-use tonic_types::StatusExt as _;
+use tonic::{Request, Response, Status};
 
 use crate::clock::Comparison;
 use crate::credential::Credential;
 use crate::limits::{CALL_MS_MAX, CONNECT_MS_MAX, TRANSFER_MS_MAX};
 
 pub use self::address::Address;
+use self::call::Call;
+pub use self::call::{Retry, UNAUTHENTICATED, UplinkError, retry_of};
 use self::carrier::Carrier;
+use self::relay::Relay;
 pub use self::trust::Trust;
 pub use proto::convert::{Order, RefusalText as Refused, Reply};
-
-/// When a failed call is worth making again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// After a short pause that grows.
-    Soon,
-    /// After at least so many milliseconds: the coordinator said so.
-    After(u64),
-    /// After a long pause: somebody has to change something first.
-    Later,
-    /// Not with this request: it is wrong in itself.
-    Never,
-}
-
-/// A call that got no answer, or none that can be understood.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{call}: {message}")]
-pub struct UplinkError {
-    /// The call.
-    pub call: &'static str,
-    /// A stable code: that of gRPC in snake case, `timed_out`, `malformed_answer`, `version_damaged`,
-    /// `certificate_untrusted`, or `tls_failed`.
-    pub code: &'static str,
-    /// What happened.
-    pub message: String,
-    /// When to try again.
-    pub retry: Retry,
-}
 
 /// What a node gets when it asks for work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +69,8 @@ pub struct Counted {
 #[derive(Clone, Debug)]
 pub struct Uplink {
     client: FleetServiceClient<Carrier>,
+    /// What carries most of the calls, where there is one.
+    relay: Option<Relay>,
     /// What every call shows.
     authorization: Option<MetadataValue<Ascii>>,
     /// A clock that is compared with the coordinator's.
@@ -139,9 +118,17 @@ impl Uplink {
         let client = FleetServiceClient::with_origin(carrier, origin);
         Self {
             client: client.max_decoding_message_size(MESSAGE_BYTES_MAX),
+            relay: None,
             authorization: None,
             comparison: None,
         }
+    }
+
+    /// The same, for a gateway: what all its clones ask, push and report goes over one stream, which begins when it is first
+    /// used, and again whenever it is lost.
+    #[must_use]
+    pub fn relaying(self) -> Self {
+        Self { relay: Some(Relay::over(self.client.clone())), ..self }
     }
 
     /// The same, which tells in the log when `clock` and the coordinator's differ.
@@ -171,6 +158,13 @@ impl Uplink {
         request
     }
 
+    /// A call for a relay.
+    fn relayed(&self, call: Relayed, traceparent: String) -> v1::RelayRequest {
+        let shown = self.authorization.as_ref().map(|value| str::from_utf8(value.as_bytes()));
+        let authorization = shown.map_or("", |text| text.expect("it is ASCII")).to_owned();
+        v1::RelayRequest { call_id: 0, authorization, traceparent, call: Some(call) }
+    }
+
     /// Presents the node.
     ///
     /// # Errors
@@ -197,14 +191,24 @@ impl Uplink {
         let call = Call { name: "wait for an order", ms: CALL_MS_MAX + u64::from(wait_ms) };
         let (node, status) = (node.clone(), Some(status));
         let request = WaitOrder { node, wait_ms, awaiting, status, follows: true, holding };
-        let request = self.request(v1::WaitOrderRequest::from(request));
-        let mut client = self.client.clone();
-        let answer = async {
-            let answer = client.wait_order(request).await;
-            self.compare(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
-            answer
+        let request = v1::WaitOrderRequest::from(request);
+        let message = if let Some(relay) = &self.relay {
+            let request = self.relayed(Relayed::WaitOrder(request), String::new());
+            let answer = |answer| match answer {
+                Answer::WaitOrder(message) => Some(message),
+                _ => None,
+            };
+            call.relayed(relay, request, answer).await?
+        } else {
+            let request = self.request(request);
+            let mut client = self.client.clone();
+            let answer = async {
+                let answer = client.wait_order(request).await;
+                self.compare(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
+                answer
+            };
+            call.made(pin!(answer)).await?
         };
-        let message = call.made(pin!(answer)).await?;
         let told: (Reply<Order>, Option<Settled>, Option<Hold>) = call.parse(message)?;
         let (reply, awaited, hold) = told;
         Ok(reply.map(|order| Asked { order, awaited, hold }))
@@ -279,17 +283,28 @@ impl Uplink {
         payload: Arc<[u8]>,
     ) -> Result<Reply<Counted>, UplinkError> {
         let call = Call { name: "push an update", ms: TRANSFER_MS_MAX };
-        let header = std::iter::once(UpdatePart::Header(candidate.clone()));
-        let mut left = Bytes::from_owner(payload);
-        let chunks = std::iter::from_fn(move || {
-            let chunk = left.split_to(CHUNK_BYTES.min(left.len()));
-            (!chunk.is_empty()).then_some(UpdatePart::Chunk(chunk))
-        });
-        let parts = tokio_stream::iter(header.chain(chunks).map(v1::PushUpdateRequest::from));
-        let mut request = self.request(parts);
-        request.metadata_mut().insert("traceparent", traceparent(candidate));
-        let mut client = self.client.clone();
-        let message = call.made(pin!(client.push_update(request))).await?;
+        let payload = Bytes::from_owner(payload);
+        let message = match &self.relay {
+            Some(relay) if (1..=CHUNK_BYTES).contains(&payload.len()) => {
+                let update = WholeUpdate { candidate: candidate.clone(), payload };
+                let request =
+                    self.relayed(Relayed::PushUpdate(update.into()), traceparent(candidate));
+                let answer = |answer| match answer {
+                    Answer::PushUpdate(message) => Some(message),
+                    _ => None,
+                };
+                call.relayed(relay, request, answer).await?
+            }
+            _ => {
+                let header = std::iter::once(UpdatePart::Header(candidate.clone()));
+                let parts = header.chain(chunks(payload)).map(v1::PushUpdateRequest::from);
+                let mut request = self.request(tokio_stream::iter(parts));
+                let parent = unshared(traceparent(candidate));
+                request.metadata_mut().insert("traceparent", parent);
+                let mut client = self.client.clone();
+                call.made(pin!(client.push_update(request))).await?
+            }
+        };
         let (reply, idle): (Reply<Receipt>, Option<Idle>) = call.parse(message)?;
         match reply {
             Ok(receipt)
@@ -310,45 +325,37 @@ impl Uplink {
     /// [`UplinkError`] when there is no answer.
     pub async fn report(&self, evaluation: &Evaluation) -> Result<Reply<()>, UplinkError> {
         let call = Call { name: "report an evaluation", ms: CALL_MS_MAX };
-        let request = self.request(v1::ReportEvaluationRequest::from(evaluation.clone()));
-        let mut client = self.client.clone();
-        call.parse(call.made(pin!(client.report_evaluation(request))).await?)
+        let request = v1::ReportEvaluationRequest::from(evaluation.clone());
+        let message = if let Some(relay) = &self.relay {
+            let request = self.relayed(Relayed::ReportEvaluation(request), String::new());
+            let answer = |answer| match answer {
+                Answer::ReportEvaluation(message) => Some(message),
+                _ => None,
+            };
+            call.relayed(relay, request, answer).await?
+        } else {
+            let mut client = self.client.clone();
+            call.made(pin!(client.report_evaluation(self.request(request)))).await?
+        };
+        call.parse(message)
     }
 }
 
-/// The code of a call that shows no credential that holds.
-pub const UNAUTHENTICATED: &str = "unauthenticated";
-
-/// What a gRPC error means for trying again, and its stable code.
-#[must_use]
-pub fn retry_of(code: Code) -> (Retry, &'static str) {
-    match code {
-        Code::Ok => (Retry::Soon, "ok"),
-        Code::Cancelled => (Retry::Soon, "cancelled"),
-        Code::Unknown => (Retry::Soon, "unknown"),
-        Code::DeadlineExceeded => (Retry::Soon, "deadline_exceeded"),
-        Code::ResourceExhausted => (Retry::Soon, "resource_exhausted"),
-        Code::Aborted => (Retry::Soon, "aborted"),
-        Code::Internal => (Retry::Soon, "internal"),
-        Code::Unavailable => (Retry::Soon, "unavailable"),
-        Code::DataLoss => (Retry::Soon, "data_loss"),
-        Code::NotFound => (Retry::Later, "not_found"),
-        Code::AlreadyExists => (Retry::Later, "already_exists"),
-        Code::PermissionDenied => (Retry::Later, "permission_denied"),
-        Code::FailedPrecondition => (Retry::Later, "failed_precondition"),
-        Code::Unimplemented => (Retry::Later, "unimplemented"),
-        Code::Unauthenticated => (Retry::Later, UNAUTHENTICATED),
-        Code::InvalidArgument => (Retry::Never, "invalid_argument"),
-        Code::OutOfRange => (Retry::Never, "out_of_range"),
-    }
+/// A payload in pieces.
+fn chunks(mut left: Bytes) -> impl Iterator<Item = UpdatePart> {
+    std::iter::from_fn(move || {
+        let chunk = left.split_to(CHUNK_BYTES.min(left.len()));
+        (!chunk.is_empty()).then_some(UpdatePart::Chunk(chunk))
+    })
 }
 
 /// The trace of an update (W3C Trace Context), by which a coordinator that records traces shows what became of it. It follows
 /// from the update, so that all tries are in one; whether it is recorded is for the coordinator to say.
-fn traceparent(update: &Candidate) -> MetadataValue<Ascii> {
-    let about = format!("muster trace 1 {} {} {}", update.node, update.round, update.payload);
+fn traceparent(update: &Candidate) -> String {
+    let (round, payload) = (update.round.to_string(), update.payload.to_string());
+    let about = ["muster trace 1", update.node.as_str(), &round, &payload].join(" ");
     let id = Digest::of(about.as_bytes()).to_string();
-    unshared(format!("00-{}-{}-01", &id[..32], &id[32..48]))
+    ["00", &id[..32], &id[32..48], "01"].join("-")
 }
 
 /// A value, of printable ASCII, that no other node's call has: it is secret, or it is only not to take the place of what calls
@@ -357,105 +364,4 @@ fn unshared(text: String) -> MetadataValue<Ascii> {
     let mut value: MetadataValue<Ascii> = text.try_into().expect("it is printable ASCII");
     value.set_sensitive(true);
     value
-}
-
-/// One call: its name in messages, and how long it may take.
-#[derive(Clone, Copy)]
-struct Call {
-    name: &'static str,
-    ms: u64,
-}
-
-impl Call {
-    /// What comes of it. It is large, and so it stays where it is.
-    async fn made<M>(
-        &self,
-        answer: Pin<&mut impl Future<Output = Result<Response<M>, Status>>>,
-    ) -> Result<M, UplinkError> {
-        let answer = async { answer.await.map_err(|status| self.failed(&status)) };
-        self.in_time(answer).await.map(Response::into_inner)
-    }
-
-    async fn in_time<T>(
-        &self,
-        answer: impl Future<Output = Result<T, UplinkError>>,
-    ) -> Result<T, UplinkError> {
-        let late =
-            |_| self.error("timed_out", format!("no answer within {} ms", self.ms), Retry::Soon);
-        timeout(Duration::from_millis(self.ms), answer).await.map_err(late)?
-    }
-
-    fn parse<M, T: TryFrom<M, Error = Malformed>>(&self, message: M) -> Result<T, UplinkError> {
-        message.try_into().map_err(|malformed: Malformed| self.unclear(malformed.to_string()))
-    }
-
-    fn failed(&self, status: &Status) -> UplinkError {
-        if let Some(error) = trust::failure(status) {
-            return match error {
-                rustls::Error::InvalidCertificate(why) => {
-                    let why = rustls::Error::InvalidCertificate(why);
-                    let message = format!(
-                        "the coordinator's certificate is not trusted ({why}); --ca-file names the certificate that vouches for it"
-                    );
-                    self.error("certificate_untrusted", message, Retry::Later)
-                }
-                other => self.error(
-                    "tls_failed",
-                    format!("the TLS handshake failed: {other}"),
-                    Retry::Soon,
-                ),
-            };
-        }
-        let (retry, code) = retry_of(status.code());
-        let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        let retry = match asked {
-            Some(delay) => Retry::After(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
-            None => retry,
-        };
-        let cause = std::error::Error::source(status)
-            .map(root)
-            .filter(|cause| !status.message().contains(cause));
-        let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-        self.error(code, format!("{}{cause}", status.message()), retry)
-    }
-
-    fn damaged(&self, message: &str) -> UplinkError {
-        self.error("version_damaged", message.to_owned(), Retry::Soon)
-    }
-
-    /// The coordinator speaks another protocol than this release, or is broken.
-    fn unclear(&self, message: String) -> UplinkError {
-        self.error("malformed_answer", message, Retry::Later)
-    }
-
-    fn error(&self, code: &'static str, message: String, retry: Retry) -> UplinkError {
-        UplinkError { call: self.name, code, message, retry }
-    }
-}
-
-/// The innermost cause, which of a lost connection is what the operating system says.
-fn root<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> String {
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_that_is_asked_for_is_kept() {
-        use tonic_types::ErrorDetails;
-        let call = Call { name: "push an update", ms: 1 };
-        let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(1500)));
-        let status = Status::with_error_details(Code::ResourceExhausted, "busy", details);
-        let error = call.failed(&status);
-        assert_eq!((error.retry, error.code), (Retry::After(1500), "resource_exhausted"));
-        assert_eq!(error.to_string(), "push an update: busy");
-        assert_eq!(call.failed(&Status::unavailable("x")).retry, Retry::Soon);
-        assert_eq!(call.failed(&Status::invalid_argument("x")).retry, Retry::Never);
-        assert_eq!(call.failed(&Status::unimplemented("x")).retry, Retry::Later);
-    }
 }

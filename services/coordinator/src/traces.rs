@@ -121,10 +121,10 @@ impl Settling {
     }
 }
 
-/// Makes `span` go on in the trace that a call's headers name, if they do.
-pub(crate) fn follow_caller(span: &Span, headers: &HeaderMap) {
-    if !span.is_disabled() && headers.contains_key("traceparent") {
-        follow(span, TraceContextPropagator::new().extract(&Headers(headers)));
+/// Makes `span` go on in the trace that a call names, if it does.
+pub(crate) fn follow_caller(span: &Span, caller: &impl Extractor) {
+    if !span.is_disabled() && caller.get("traceparent").is_some() {
+        follow(span, TraceContextPropagator::new().extract(caller));
     }
 }
 
@@ -133,7 +133,8 @@ fn follow(span: &Span, parent: Context) {
     let _ = span.set_parent(parent);
 }
 
-struct Headers<'a>(&'a HeaderMap);
+/// What a call's headers name.
+pub(crate) struct Headers<'a>(pub(crate) &'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
@@ -142,5 +143,18 @@ impl Extractor for Headers<'_> {
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+/// A `traceparent` without its companions.
+pub(crate) struct Parent<'a>(pub(crate) &'a str);
+
+impl Extractor for Parent<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        (key == "traceparent" && !self.0.is_empty()).then_some(self.0)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent"]
     }
 }

@@ -87,6 +87,13 @@ def main():
             stub.WaitOrder(pb.WaitOrderRequest(node_id="Not A Name"), timeout=30)
         except grpc.RpcError as error:
             seen["malformed"] = error.code().name
+
+        def relayed():
+            yield pb.RelayRequest(call_id=8, wait_order=pb.WaitOrderRequest(node_id="Not A Name"))
+            yield pb.RelayRequest(call_id=9, report_evaluation=evaluation)
+
+        answers = {answer.call_id: answer for answer in stub.Relay(relayed(), timeout=30)}
+        seen["relayed"] = [answers[9].report_evaluation.WhichOneof("result"), answers[8].failed.code]
     print(json.dumps(seen))
 
 

@@ -13,11 +13,16 @@ use federation::{
     Idle, NodeId, NodeStatus, Receipt, Refusal, RefusalCode, RoundRef, Settled, TrainOrder,
     admission,
 };
-use proto::convert::{FetchVersion, Order, UpdatePart, VersionHeader, VersionPart, WaitOrder};
+use proto::convert::{
+    FetchVersion, Order, UpdatePart, VersionHeader, VersionPart, WaitOrder, WholeUpdate,
+};
 use proto::v1;
 use proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
+use proto::v1::relay_request::Call;
+use proto::v1::relay_response::Answer as Relayed;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -28,6 +33,10 @@ use crate::uplink::Address;
 pub(super) struct World {
     /// Every call that arrived, by name.
     pub(super) calls: Vec<&'static str>,
+    /// How many relays began.
+    pub(super) relays: usize,
+    /// Told of the end of each.
+    pub(super) relay_ended: Arc<Notify>,
     pub(super) nodes: BTreeMap<NodeId, [u8; 32]>,
     pub(super) versions: BTreeMap<Digest, Vec<u8>>,
     /// Given until it has a receipt.
@@ -156,6 +165,7 @@ impl Drop for Host {
     }
 }
 
+#[derive(Clone)]
 struct Fleet {
     world: Arc<Mutex<World>>,
     power_fails: Arc<Notify>,
@@ -169,6 +179,84 @@ impl Fleet {
             return Err(Status::unauthenticated("who is it?"));
         }
         Ok(())
+    }
+
+    /// Counts an update that is there.
+    async fn count(
+        &self,
+        candidate: Candidate,
+        payload: Vec<u8>,
+    ) -> Result<Response<v1::PushUpdateResponse>, Status> {
+        let (answer, idle) = {
+            let mut world = self.arrived("push");
+            let idle = world.idle;
+            if let Some(status) = world.push_errors.pop_front() {
+                return Err(status);
+            }
+            let answer = if !world.knows(&candidate.node) {
+                world.refusal(&candidate.node)
+            } else if let Some(code) = world.push_refusals.pop_front() {
+                Err(Refusal::new(code, "round", "another", "this"))
+            } else {
+                admission::check_payload(&candidate, &payload).unwrap();
+                let new = Receipt {
+                    round: candidate.round,
+                    payload: candidate.payload,
+                    counted_at_ms: 5,
+                };
+                let first = *world.receipts.entry(candidate.round).or_insert(new);
+                world.pushed.push((candidate, payload));
+                if first == new {
+                    Ok(first)
+                } else {
+                    Err(Refusal::new(
+                        RefusalCode::UpdateConflict,
+                        "payload_digest",
+                        first.payload,
+                        new.payload,
+                    ))
+                }
+            };
+            (answer, idle)
+        };
+        self.answer("push", (answer, idle).into()).await
+    }
+
+    /// Answers a relayed call as one of its own.
+    async fn relayed(&self, request: v1::RelayRequest) -> Result<v1::RelayResponse, Status> {
+        fn call<M>(authorization: &str, message: M) -> Request<M> {
+            let mut request = Request::new(message);
+            if !authorization.is_empty() {
+                let value = authorization.parse().unwrap();
+                request.metadata_mut().insert("authorization", value);
+            }
+            request
+        }
+        let v1::RelayRequest { call_id, authorization, call: message, .. } = request;
+        let answer = match message.unwrap() {
+            Call::WaitOrder(ask) => {
+                let answer = self.wait_order(call(&authorization, ask)).await;
+                answer.map(|answer| Relayed::WaitOrder(answer.into_inner()))
+            }
+            Call::PushUpdate(update) => {
+                let WholeUpdate { candidate, payload } = update.try_into().unwrap();
+                let answer = match self.let_in(&call(&authorization, ())) {
+                    Ok(()) => self.count(candidate, payload.to_vec()).await,
+                    Err(status) => Err(status),
+                };
+                answer.map(|answer| Relayed::PushUpdate(answer.into_inner()))
+            }
+            Call::ReportEvaluation(report) => {
+                let answer = self.report_evaluation(call(&authorization, report)).await;
+                answer.map(|answer| Relayed::ReportEvaluation(answer.into_inner()))
+            }
+        };
+        let answer = answer.unwrap_or_else(|status| {
+            let (code, message) = (status.code().into(), status.message().to_owned());
+            let details = status.details().to_vec().into();
+            Relayed::Failed(v1::CallError { code, message, details })
+        });
+        Ok(v1::RelayResponse { call_id, answer: Some(answer) })
     }
 
     fn arrived(&self, call: &'static str) -> MutexGuard<'_, World> {
@@ -190,6 +278,17 @@ impl Fleet {
 
 type Parts =
     Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::FetchVersionResponse, Status>> + Send>>;
+
+/// Tells of its end.
+struct Ends(Arc<Notify>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+type Answers = Pin<Box<dyn tokio_stream::Stream<Item = Result<v1::RelayResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl FleetService for Fleet {
@@ -306,40 +405,7 @@ impl FleetService for Fleet {
                 UpdatePart::Chunk(bytes) => payload.extend_from_slice(&bytes),
             }
         }
-        let candidate: Candidate = header.unwrap();
-        let (answer, idle) = {
-            let mut world = self.arrived("push");
-            let idle = world.idle;
-            if let Some(status) = world.push_errors.pop_front() {
-                return Err(status);
-            }
-            let answer = if !world.knows(&candidate.node) {
-                world.refusal(&candidate.node)
-            } else if let Some(code) = world.push_refusals.pop_front() {
-                Err(Refusal::new(code, "round", "another", "this"))
-            } else {
-                admission::check_payload(&candidate, &payload).unwrap();
-                let new = Receipt {
-                    round: candidate.round,
-                    payload: candidate.payload,
-                    counted_at_ms: 5,
-                };
-                let first = *world.receipts.entry(candidate.round).or_insert(new);
-                world.pushed.push((candidate, payload));
-                if first == new {
-                    Ok(first)
-                } else {
-                    Err(Refusal::new(
-                        RefusalCode::UpdateConflict,
-                        "payload_digest",
-                        first.payload,
-                        new.payload,
-                    ))
-                }
-            };
-            (answer, idle)
-        };
-        self.answer("push", (answer, idle).into()).await
+        self.count(header.unwrap(), payload).await
     }
 
     async fn report_evaluation(
@@ -350,5 +416,24 @@ impl FleetService for Fleet {
         let evaluation = Evaluation::try_from(request.into_inner()).unwrap();
         self.arrived("report").evaluations.push(evaluation);
         self.answer("report", Answer::Ok(()).into()).await
+    }
+
+    type RelayStream = Answers;
+
+    async fn relay(
+        &self,
+        request: Request<Streaming<v1::RelayRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let ends = {
+            let mut world = self.world.lock().unwrap();
+            world.relays += 1;
+            Ends(world.relay_ended.clone())
+        };
+        let fleet = self.clone();
+        let answers = request.into_inner().then(move |call| {
+            let (fleet, _) = (fleet.clone(), &ends);
+            async move { fleet.relayed(call?).await }
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 }

@@ -6,6 +6,7 @@ use federation::{Metrics, ModelName, RunId};
 use tonic::Status;
 
 mod hold;
+mod relay;
 
 use super::fake::{Host, World};
 use super::*;

@@ -81,15 +81,27 @@ impl Service<Request<Body>> for Carrier {
     }
 }
 
-/// Sends a request's body, and waits for the answer's head.
+/// Sends a request's body, and waits for the answer's head. What was not sent before it came is sent while the answer is read.
 async fn answer(
-    (answer, stream): (ResponseFuture, SendStream<Bytes>),
+    (mut answer, stream): (ResponseFuture, SendStream<Bytes>),
     body: Body,
 ) -> Result<Response<Body>, h2::Error> {
-    if !body.is_end_stream() {
-        send(body, stream).await;
+    let mut sending = (!body.is_end_stream()).then(|| Box::pin(send(body, stream)) as Sending);
+    let answer = poll_fn(|cx| {
+        go_on(&mut sending, cx);
+        Pin::new(&mut answer).poll(cx)
+    });
+    Ok(answer.await?.map(|received| Body::new(Received { received, sending })))
+}
+
+/// What there is to send yet.
+type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Sends what can be sent now.
+fn go_on(sending: &mut Option<Sending>, cx: &mut Context<'_>) {
+    if sending.as_mut().is_some_and(|sending| sending.as_mut().poll(cx).is_ready()) {
+        *sending = None;
     }
-    Ok(answer.await?.map(|received| Body::new(Received(received))))
 }
 
 /// Sends a body to its end, or as far as the other side takes it: what became of the call is for its answer to say.
@@ -125,9 +137,11 @@ async fn frame(body: &mut Body) -> Option<Result<Frame<Bytes>, Status>> {
     poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
 }
 
-/// An answer's body.
-#[derive(Debug)]
-struct Received(RecvStream);
+/// An answer's body, and what is left of the request's.
+struct Received {
+    received: RecvStream,
+    sending: Option<Sending>,
+}
 
 impl http_body::Body for Received {
     type Data = Bytes;
@@ -137,7 +151,8 @@ impl http_body::Body for Received {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        let received = &mut self.0;
+        let Self { received, sending } = &mut *self;
+        go_on(sending, cx);
         let frame = match ready!(received.poll_data(cx)) {
             Some(Ok(data)) => {
                 // It fails only where there is no stream any more, and so nothing to make room for.
@@ -155,7 +170,7 @@ impl http_body::Body for Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.received.is_end_stream()
     }
 }
 

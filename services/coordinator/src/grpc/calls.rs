@@ -22,12 +22,13 @@ use tracing::{Instrument as _, Span, info_span};
 use super::fleet::Fleet;
 use super::status::CallError;
 use crate::core::Core;
-use crate::traces;
+use crate::traces::{self, Headers, Parent};
 
 /// The path of the fleet service; what follows is the method.
 const SERVICE: &str = "/muster.fleet.v1.FleetService/";
 /// Its methods. Whoever calls may not make up labels.
-const METHODS: [&str; 5] = ["Enrol", "WaitOrder", "FetchVersion", "PushUpdate", "ReportEvaluation"];
+const METHODS: [&str; 6] =
+    ["Enrol", "WaitOrder", "FetchVersion", "PushUpdate", "ReportEvaluation", "Relay"];
 
 /// Longest call: more than a push may take. It ends calls whose message does not come to its end.
 const CALL_TIME_MAX: Duration = Duration::from_secs(180);
@@ -60,7 +61,9 @@ impl Calls {
         let path = request.uri().path().strip_prefix(SERVICE);
         let ours = path.is_some();
         let method = METHODS.into_iter().find(|known| Some(*known) == path).unwrap_or("other");
-        let (span, time) = (span(method, &request), time(request.headers()));
+        let span = span(method, request.uri().path());
+        traces::follow_caller(&span, &Headers(request.headers()));
+        let time = time(request.headers());
         let answer = async {
             let answer = if ours {
                 self.fleet.clone().call(request).await
@@ -69,15 +72,10 @@ impl Calls {
             };
             answer.unwrap_or_else(|never| match never {})
         };
-        let ended = AssertUnwindSafe(timeout(time, answer)).catch_unwind().instrument(span).await;
-        let answer = match ended {
+        let answer = match unharmed(timeout(time, answer), span).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Status::from(CallError::OutOfTime).into_http(),
-            // The panic's message is on standard error already.
-            Err(_) => {
-                tracing::error!("a call handler panicked");
-                Status::from(CallError::Panicked).into_http()
-            }
+            Err(panicked) => Status::from(panicked).into_http(),
         };
         // An answer without messages has its status in the head; one with them was a success. A stream that breaks off
         // later counts as well begun.
@@ -88,18 +86,41 @@ impl Calls {
     }
 }
 
-/// A call's span, in its caller's trace.
-fn span<B>(method: &str, request: &Request<B>) -> Span {
-    let span = match method {
+/// What comes of a call in its span, unless its handler panics.
+async fn unharmed<T>(handler: impl Future<Output = T>, span: Span) -> Result<T, CallError> {
+    let ended = AssertUnwindSafe(handler).catch_unwind().instrument(span).await;
+    // The panic's message is on standard error already.
+    ended.map_err(|_| {
+        tracing::error!("a call handler panicked");
+        CallError::Panicked
+    })
+}
+
+/// What comes of a relayed call of `method`, whose trace is `traceparent`, unless that is empty.
+pub(super) async fn relayed<T>(
+    core: &Core,
+    method: &'static str,
+    traceparent: &str,
+    handler: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, Status> {
+    let span = span(method, method);
+    traces::follow_caller(&span, &Parent(traceparent));
+    let answer = unharmed(handler, span).await.flatten().map_err(Status::from);
+    core.metrics.call(method, name(answer.as_ref().err().map_or(Code::Ok, Status::code)));
+    answer
+}
+
+/// The span of a call.
+fn span(method: &str, path: &str) -> Span {
+    match method {
         "Enrol" => info_span!("enrol", node.id = Empty),
         "WaitOrder" => info_span!("wait order", node.id = Empty),
         "FetchVersion" => info_span!("fetch version", node.id = Empty),
         "PushUpdate" => info_span!("push update", node.id = Empty),
         "ReportEvaluation" => info_span!("report evaluation", node.id = Empty),
-        _ => info_span!("call", path = request.uri().path()),
-    };
-    traces::follow_caller(&span, request.headers());
-    span
+        "Relay" => info_span!("relay"),
+        _ => info_span!("call", path),
+    }
 }
 
 /// How long a call may take: as long as it says, if it says so and that is less than any may.

@@ -10,13 +10,16 @@ use federation::limits::{CHUNK_BYTES, DRAIN_MESSAGES_MAX};
 use federation::{Answer, Candidate, Evaluation, Idle, NodeId, Receipt, Refusal, RefusalCode};
 use proto::convert::{
     FetchVersion, Malformed, Order as WireOrder, UpdatePart, VersionHeader, VersionPart, WaitOrder,
+    WholeUpdate,
 };
 use proto::v1;
 use proto::v1::fleet_service_server::FleetService;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::relay::{self, Answers};
 use super::status::CallError;
 use crate::access::{Credential, Denied, Visit};
 use crate::admission::Announced;
@@ -30,9 +33,9 @@ const PUSH_TIME_MAX: Duration = Duration::from_secs(120);
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The service, as one connection meets it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fleet {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     /// Where the connection comes from.
     peer: Option<IpAddr>,
 }
@@ -72,35 +75,116 @@ impl Fleet {
         guessed.map_err(CallError::TooManyAttempts)
     }
 
+    /// Says what there is to do, or waits for it.
+    pub(super) async fn wait(
+        &self,
+        shown: &Shown,
+        request: v1::WaitOrderRequest,
+    ) -> Result<v1::WaitOrderResponse, CallError> {
+        let WaitOrder { node, wait_ms, awaiting, status, follows, holding } = request.try_into()?;
+        let _visit = self.visit_in_turn(shown, &node).await?;
+        let wait = Duration::from_millis(wait_ms.into());
+        let held = match holding {
+            _ if !follows => Held::Apart,
+            None => Held::Nothing,
+            Some(holding) => Held::Version(holding),
+        };
+        let told = self.core.wait_order(&node, wait, awaiting, status, held).await?;
+        Ok(match told {
+            Err(refusal) => (Err(refusal), None, None),
+            Ok(Told { order, awaited, hold }) => {
+                let order = match order {
+                    Order::Train(order) => WireOrder::Train(order),
+                    Order::Idle(idle) => WireOrder::Idle(idle),
+                };
+                (Ok(order), awaited, hold)
+            }
+        }
+        .into())
+    }
+
+    /// Notes how a version does.
+    pub(super) async fn report(
+        &self,
+        shown: &Shown,
+        request: v1::ReportEvaluationRequest,
+    ) -> Result<v1::ReportEvaluationResponse, CallError> {
+        let evaluation: Evaluation = request.try_into()?;
+        let _visit = self.visit_in_turn(shown, &evaluation.node).await?;
+        Ok(self.core.record(evaluation).await?.into())
+    }
+
     /// Reads and counts one update. What is left of the stream afterwards is for the caller to drain.
     async fn take_update(
         &self,
         shown: &Shown,
         parts: &mut Streaming<v1::PushUpdateRequest>,
-    ) -> Result<(Answer<Receipt>, Option<Idle>), CallError> {
+    ) -> Result<Taken, CallError> {
         // Nothing is waited for from somebody unknown.
         let visit = self.visit(shown).await?;
         let Some(UpdatePart::Header(candidate)) = next_part(parts).await? else {
             return Err(out_of_order("`header` in the first message").into());
         };
-        visit.speaks_for(&candidate.node)?;
-        match self.core.announce(&candidate).await? {
-            Err(refusal) => return Ok((Err(refusal), None)),
-            // Whatever is counted has its receipt, however often it is asked for.
-            Ok(Announced::Again(receipt)) => {
-                return Ok((Ok(receipt), self.core.rests(&candidate.node)));
-            }
-            Ok(Announced::Proceed) => self.core.take_turn(&candidate.node)?,
+        if let Some(taken) = self.judged(&visit, &candidate).await? {
+            return Ok(taken);
         }
         // The announcement was judged: its length is the model's, which has a limit.
-        let kib = u32::try_from(candidate.payload_bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.core.payload_room)
-            .try_acquire_many_owned(kib)
-            .map_err(|_| CallError::Overloaded)?;
+        let room = self.room(candidate.payload_bytes)?;
         let payload = read_payload(parts, &candidate).await?;
+        self.counted(&candidate, payload, room).await
+    }
+
+    /// Counts an update that is there as a whole, and so has its `room` already.
+    pub(super) async fn take_whole(
+        &self,
+        shown: &Shown,
+        update: v1::WholeUpdate,
+        room: OwnedSemaphorePermit,
+    ) -> Result<v1::PushUpdateResponse, CallError> {
+        let visit = self.visit(shown).await?;
+        let WholeUpdate { candidate, payload } = update.try_into()?;
+        let taken = match self.judged(&visit, &candidate).await? {
+            Some(taken) => taken,
+            None => self.counted(&candidate, payload, room).await?,
+        };
+        Ok(taken.into())
+    }
+
+    /// Judges an announcement: what it is answered, unless its payload is wanted.
+    async fn judged(
+        &self,
+        visit: &Visit,
+        candidate: &Candidate,
+    ) -> Result<Option<Taken>, CallError> {
+        visit.speaks_for(&candidate.node)?;
+        Ok(match self.core.announce(candidate).await? {
+            Err(refusal) => Some((Err(refusal), None)),
+            // Whatever is counted has its receipt, however often it is asked for.
+            Ok(Announced::Again(receipt)) => Some((Ok(receipt), self.core.rests(&candidate.node))),
+            Ok(Announced::Proceed) => {
+                self.core.take_turn(&candidate.node)?;
+                None
+            }
+        })
+    }
+
+    /// Memory for a payload.
+    pub(super) fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, CallError> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.core.payload_room).try_acquire_many_owned(kib);
+        room.map_err(|_| CallError::Overloaded)
+    }
+
+    /// Counts an update whose announcement was judged.
+    async fn counted(
+        &self,
+        candidate: &Candidate,
+        payload: Bytes,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Taken, CallError> {
         let round = candidate.round;
         let traced = self.core.traces.counting(round);
-        let answer = self.core.count(&candidate, payload, room).await;
+        let answer = self.core.count(candidate, payload, room).await;
         if let (Some(update), Ok(Err(_)) | Err(_)) = (&traced, &answer) {
             self.core.traces.refused(round, update);
         }
@@ -140,27 +224,7 @@ impl FleetService for Fleet {
         request: Request<v1::WaitOrderRequest>,
     ) -> Result<Response<v1::WaitOrderResponse>, Status> {
         let shown = Shown::of(&request);
-        let WaitOrder { node, wait_ms, awaiting, status, follows, holding } =
-            request.into_inner().try_into().map_err(CallError::Malformed)?;
-        let _visit = self.visit_in_turn(&shown, &node).await?;
-        let wait = Duration::from_millis(wait_ms.into());
-        let held = match holding {
-            _ if !follows => Held::Apart,
-            None => Held::Nothing,
-            Some(holding) => Held::Version(holding),
-        };
-        let told = self.core.wait_order(&node, wait, awaiting, status, held).await;
-        let answer = match told.map_err(CallError::Store)? {
-            Err(refusal) => (Err(refusal), None, None),
-            Ok(Told { order, awaited, hold }) => {
-                let order = match order {
-                    Order::Train(order) => WireOrder::Train(order),
-                    Order::Idle(idle) => WireOrder::Idle(idle),
-                };
-                (Ok(order), awaited, hold)
-            }
-        };
-        Ok(Response::new(answer.into()))
+        Ok(Response::new(self.wait(&shown, request.into_inner()).await?))
     }
 
     type FetchVersionStream =
@@ -219,17 +283,25 @@ impl FleetService for Fleet {
         request: Request<v1::ReportEvaluationRequest>,
     ) -> Result<Response<v1::ReportEvaluationResponse>, Status> {
         let shown = Shown::of(&request);
-        let evaluation: Evaluation =
-            request.into_inner().try_into().map_err(CallError::Malformed)?;
-        let _visit = self.visit_in_turn(&shown, &evaluation.node).await?;
-        let answer = self.core.record(evaluation).await.map_err(CallError::Store)?;
-        Ok(Response::new(answer.into()))
+        Ok(Response::new(self.report(&shown, request.into_inner()).await?))
+    }
+
+    type RelayStream = Answers;
+
+    async fn relay(
+        &self,
+        request: Request<Streaming<v1::RelayRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        Ok(Response::new(relay::answers(self.clone(), request.into_inner())))
     }
 }
 
+/// What an update is answered: whether it counts, and when to ask for work again.
+type Taken = (Answer<Receipt>, Option<Idle>);
+
 /// What a call shows of who makes it.
 #[derive(Debug)]
-struct Shown {
+pub(super) struct Shown {
     credential: Option<Credential>,
     /// Whether it shows anything at all, a credential or not.
     any: bool,
@@ -239,7 +311,11 @@ impl Shown {
     fn of<T>(request: &Request<T>) -> Self {
         let mut texts = request.metadata().get_all("authorization").iter();
         let (text, one) = (texts.next(), texts.next().is_none());
-        let text = text.filter(|_| one).and_then(|text| text.to_str().ok());
+        Self::in_text(text.filter(|_| one).and_then(|text| text.to_str().ok()))
+    }
+
+    /// What stands in the text of `authorization`, if there is one.
+    pub(super) fn in_text(text: Option<&str>) -> Self {
         let bearer = text.and_then(|text| text.strip_prefix("Bearer "));
         Self { credential: bearer.and_then(Credential::read), any: bearer.is_some() }
     }

@@ -6,6 +6,7 @@
 mod calls;
 mod connection;
 mod fleet;
+mod relay;
 mod status;
 
 use std::net::SocketAddr;

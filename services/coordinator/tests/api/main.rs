@@ -13,6 +13,7 @@ mod http;
 mod idempotency;
 mod lifecycle;
 mod lists;
+mod relay;
 mod rest;
 mod retention;
 mod support;

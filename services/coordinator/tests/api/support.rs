@@ -189,7 +189,11 @@ pub(crate) async fn channel(addr: SocketAddr) -> Channel {
 }
 
 pub(crate) fn artifact(fill: i8) -> Artifact {
-    let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: WEIGHTS, min: -128, max: 127 };
+    artifact_of(WEIGHTS, fill)
+}
+
+fn artifact_of(weights: u32, fill: i8) -> Artifact {
+    let tensor = Tensor { name: "w".to_owned(), rows: 1, cols: weights, min: -128, max: 127 };
     let layout = Layout::new(vec![tensor]).unwrap();
     let weights = vec![fill; layout.weights()];
     Artifact::new("reckon/1", layout, b"config".to_vec(), weights).unwrap()
@@ -197,6 +201,11 @@ pub(crate) fn artifact(fill: i8) -> Artifact {
 
 pub(crate) fn new_model(name: &str, fill: i8) -> Value {
     json!({"name": name, "artifact": STANDARD.encode(artifact(fill).encode())})
+}
+
+/// A model of so many weights.
+pub(crate) fn small_model(name: &str, weights: u32) -> Value {
+    json!({"name": name, "artifact": STANDARD.encode(artifact_of(weights, 3).encode())})
 }
 
 pub(crate) fn plan(goal: u32, rounds: u32) -> Value {
