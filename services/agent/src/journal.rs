@@ -218,17 +218,16 @@ impl Journal {
         let Some(at) = self.state.awaiting.iter().position(|awaited| awaited.round == round) else {
             return Ok(());
         };
-        let mut next = self.state.clone();
-        match outcome {
+        let back = match outcome {
             Settled::Open => return Ok(()),
-            Settled::Published | Settled::Unknown => {
-                next.awaiting.remove(at);
-            }
-            Settled::Abandoned => {
-                let Awaited { model, change, .. } = next.awaiting.remove(at);
-                let residual = self.residual(&model).minus(&change);
-                next.set_residual(model, residual);
-            }
+            Settled::Published | Settled::Unknown => false,
+            Settled::Abandoned => true,
+        };
+        let mut next = self.state.clone();
+        let Awaited { model, change, .. } = next.awaiting.remove(at);
+        if back {
+            let residual = self.residual(&model).minus(&change);
+            next.set_residual(model, residual);
         }
         self.replace(next)
     }
