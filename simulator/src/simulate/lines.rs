@@ -44,7 +44,7 @@ impl Lines {
         let (mut lines, mut ends) = (Vec::new(), Vec::new());
         for quarter in quarters.all() {
             let (here, there) = duplex(LINE_BYTES);
-            lines.push(quarter.live(Uplink::on(here)).await?);
+            lines.push(quarter.live(Uplink::on(here)).await?.relaying());
             // Open until the coordinator is: its door closes when no more can come.
             let end = tokio_stream::once(Ok(End::Left(there))).chain(tokio_stream::pending());
             ends.push((quarter.tasks().clone(), Box::pin(end) as Incoming));
