@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p bench -- core [--json] [--runs 5] [--isa avx512]
-//! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5] [--tls]
+//! cargo run --release -p bench -- ingest [--json] [--weights 14200] [--connections 100] [--seconds 30] [--warmup 5] [--tls] [--relay]
 //! cargo run --release -p bench -- aggregate [--json] [--runs 5]
 //! cargo run --release -p bench -- memory [--json] [--tls]
 //! cargo run --release -p bench -- task --task navigation [--json] [--split iid] [--seeds 1..3]
@@ -41,7 +41,7 @@ struct Options {
 
 const USAGE: &str = "usage: bench core [--json] [--runs N] [--isa portable|avx2|avx512]
        bench aggregate [--json] [--runs N]
-       bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR] [--tls]
+       bench ingest [--json] [--weights N] [--connections N] [--seconds N] [--warmup N] [--fleet DIR] [--tls] [--relay]
        bench memory [--json] [--tls]
        bench pages [--json]
        bench simulate [--json] [--only rate|parked|usual|learning]";
@@ -150,6 +150,7 @@ fn ingest_options(mut arguments: impl Iterator<Item = String>) -> Result<ingest:
         match argument.as_str() {
             "--json" => options.json = true,
             "--tls" => options.tls = true,
+            "--relay" => options.relay = true,
             "--fleet" => {
                 options.fleet = Some(arguments.next().ok_or("--fleet needs a directory")?.into());
             }

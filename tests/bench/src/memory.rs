@@ -123,7 +123,7 @@ async fn rounds() -> Result<[f64; 2], String> {
     fleet::ask_all(&server.grpc).await?;
     let rest = server.rest()?;
     let pool = fleet::payloads(WEIGHTS as usize);
-    let load = Load::new(&server.grpc, pool.clone());
+    let load = Load::new(&server.grpc, false, pool.clone());
     fleet::start_run(&rest, "few", WEIGHTS, "few=yes", FEW, 1).await?;
     load.offer(0, order(&server).await?, FEW);
     load.fill(PUSHING, FEW.into()).await?;
@@ -132,7 +132,7 @@ async fn rounds() -> Result<[f64; 2], String> {
     let all = GROUPS * GROUP_NODES;
     fleet::start_run(&rest, "all", WEIGHTS, "", all, 1).await?;
     let order = order(&server).await?;
-    let load = Load::new(&server.grpc, pool);
+    let load = Load::new(&server.grpc, false, pool);
     for group in 0..GROUPS {
         load.offer(group, order.clone(), GROUP_NODES);
     }

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use agent::Uplink;
 use bytes::Bytes;
-use federation::Digest;
 use federation::limits::CHUNK_BYTES;
+use federation::{Candidate, Digest};
 use hyper_util::rt::TokioIo;
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use proto::v1::push_update_request::Part;
-use proto::v1::push_update_response::Result as Pushed;
+use proto::v1::push_update_response::Result as Outcome;
 use proto::v1::wait_order_response::Order;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -41,10 +42,29 @@ pub(crate) struct Round {
     pub(crate) counted: Vec<AtomicU32>,
 }
 
+/// How updates go over a connection.
+#[derive(Debug, Clone)]
+enum Way {
+    /// Each by a call of its own.
+    Calls(FleetServiceClient<Channel>),
+    /// All on one stream, as a gateway's.
+    Relay(Uplink),
+}
+
+/// What became of an update.
+enum Pushed {
+    /// It has a receipt.
+    Counted,
+    /// It is to come back.
+    PutOff,
+}
+
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Load {
     grpc: Grpc,
+    /// Whether each connection is a relay.
+    relay: bool,
     payloads: Vec<(Bytes, Digest)>,
     rounds: watch::Sender<Vec<Arc<Round>>>,
     measuring: AtomicBool,
@@ -66,9 +86,10 @@ pub(crate) struct Measured {
 }
 
 impl Load {
-    pub(crate) fn new(grpc: &Grpc, payloads: Vec<(Bytes, Digest)>) -> Arc<Self> {
+    pub(crate) fn new(grpc: &Grpc, relay: bool, payloads: Vec<(Bytes, Digest)>) -> Arc<Self> {
         Arc::new(Self {
             grpc: grpc.clone(),
+            relay,
             payloads,
             rounds: watch::Sender::new(Vec::new()),
             measuring: AtomicBool::new(false),
@@ -89,9 +110,9 @@ impl Load {
         tasks.spawn(Arc::clone(self).offer_rounds());
         let each = UNDER_WAY_MIN.div_ceil(connections);
         for _ in 0..connections {
-            let client = FleetServiceClient::new(self.connect().await?);
+            let way = self.way().await?;
             for _ in 0..each {
-                tasks.spawn(Arc::clone(self).push_all(client.clone()));
+                tasks.spawn(Arc::clone(self).push_all(way.clone()));
             }
         }
         while let Some(done) = tasks.join_next().await {
@@ -133,6 +154,15 @@ impl Load {
         self.stop.load(Ordering::Relaxed)
     }
 
+    async fn way(self: &Arc<Self>) -> Result<Way, String> {
+        let channel = self.connect().await?;
+        Ok(if self.relay {
+            Way::Relay(Uplink::new(channel).relaying())
+        } else {
+            Way::Calls(FleetServiceClient::new(channel))
+        })
+    }
+
     async fn connect(self: &Arc<Self>) -> Result<Channel, String> {
         let load = Arc::clone(self);
         let connector = service_fn(move |uri: tonic::transport::Uri| {
@@ -163,8 +193,7 @@ impl Load {
     ) -> Result<(), String> {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..connections {
-            let client = FleetServiceClient::new(self.connect().await?);
-            tasks.spawn(Arc::clone(self).push_all(client));
+            tasks.spawn(Arc::clone(self).push_all(self.way().await?));
         }
         while self.acked.load(Ordering::Relaxed) < acked {
             tokio::select! {
@@ -211,10 +240,7 @@ impl Load {
         rounds.iter().rev().take_while(|round| round.next.load(Ordering::Relaxed) == 0).count()
     }
 
-    async fn push_all(
-        self: Arc<Self>,
-        mut client: FleetServiceClient<Channel>,
-    ) -> Result<(), String> {
+    async fn push_all(self: Arc<Self>, mut way: Way) -> Result<(), String> {
         let mut seen = self.rounds.subscribe();
         let mut at = 0;
         while !self.stopped() {
@@ -228,17 +254,12 @@ impl Load {
                 at += 1;
                 continue;
             }
-            self.push(&mut client, &round, index).await?;
+            self.push(&mut way, &round, index).await?;
         }
         Ok(())
     }
 
-    async fn push(
-        &self,
-        client: &mut FleetServiceClient<Channel>,
-        round: &Round,
-        index: u32,
-    ) -> Result<(), String> {
+    async fn push(&self, way: &mut Way, round: &Round, index: u32) -> Result<(), String> {
         let drawn = (index as usize * 31 + round.order.base_version as usize) % PAYLOADS;
         let (payload, digest) = &self.payloads[drawn];
         let header = v1::UpdateHeader {
@@ -252,30 +273,55 @@ impl Load {
         };
         loop {
             let begun = Instant::now();
-            let mut left = payload.clone();
-            let mut parts = vec![Part::Header(header.clone())];
-            while !left.is_empty() {
-                parts.push(Part::Chunk(left.split_to(CHUNK_BYTES.min(left.len()))));
-            }
-            let parts = parts.into_iter().map(|part| v1::PushUpdateRequest { part: Some(part) });
-            match client.push_update(tokio_stream::iter(parts)).await {
-                Ok(answer) => match answer.into_inner().result {
-                    Some(Pushed::Receipt(_)) => {
-                        round.counted[drawn].fetch_add(1, Ordering::Relaxed);
-                        self.acked.fetch_add(1, Ordering::Relaxed);
-                        if self.measuring.load(Ordering::Relaxed) {
-                            let us = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
-                            self.latencies_us.lock().expect("nobody panics with it").push(us);
-                        }
-                        return Ok(());
+            match way.push(header.clone(), payload.clone()).await? {
+                Pushed::Counted => {
+                    round.counted[drawn].fetch_add(1, Ordering::Relaxed);
+                    self.acked.fetch_add(1, Ordering::Relaxed);
+                    if self.measuring.load(Ordering::Relaxed) {
+                        let us = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
+                        self.latencies_us.lock().expect("nobody panics with it").push(us);
                     }
-                    other => return Err(format!("no receipt: {other:?}")),
-                },
-                Err(status) if status.code() == tonic::Code::ResourceExhausted => {
+                    return Ok(());
+                }
+                Pushed::PutOff => {
                     self.put_off.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
-                Err(status) => return Err(status.to_string()),
+            }
+        }
+    }
+}
+
+impl Way {
+    async fn push(&mut self, header: v1::UpdateHeader, payload: Bytes) -> Result<Pushed, String> {
+        match self {
+            Self::Calls(client) => {
+                let mut left = payload;
+                let mut parts = vec![Part::Header(header)];
+                while !left.is_empty() {
+                    parts.push(Part::Chunk(left.split_to(CHUNK_BYTES.min(left.len()))));
+                }
+                let parts =
+                    parts.into_iter().map(|part| v1::PushUpdateRequest { part: Some(part) });
+                match client.push_update(tokio_stream::iter(parts)).await {
+                    Ok(answer) => match answer.into_inner().result {
+                        Some(Outcome::Receipt(_)) => Ok(Pushed::Counted),
+                        other => Err(format!("no receipt: {other:?}")),
+                    },
+                    Err(status) if status.code() == tonic::Code::ResourceExhausted => {
+                        Ok(Pushed::PutOff)
+                    }
+                    Err(status) => Err(status.to_string()),
+                }
+            }
+            Self::Relay(uplink) => {
+                let candidate: Candidate = header.try_into().map_err(|error| format!("{error}"))?;
+                match uplink.push(&candidate, payload.as_ref().into()).await {
+                    Ok(Ok(_)) => Ok(Pushed::Counted),
+                    Ok(Err(refused)) => Err(format!("no receipt: {refused:?}")),
+                    Err(error) if error.code == "resource_exhausted" => Ok(Pushed::PutOff),
+                    Err(error) => Err(error.to_string()),
+                }
             }
         }
     }

@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     /// Whether the doors speak TLS.
     pub(crate) tls: bool,
+    /// Whether each connection is a relay.
+    pub(crate) relay: bool,
     /// Where the enrolled fleet is kept, to be used again.
     pub(crate) fleet: Option<PathBuf>,
 }
@@ -43,6 +45,7 @@ impl Default for Options {
             warmup_s: 5,
             json: false,
             tls: false,
+            relay: false,
             fleet: None,
         }
     }
@@ -77,8 +80,9 @@ pub(crate) fn run(options: &Options, print: fn(&str)) -> Result<(), String> {
                 for (name, value, unit, target) in
                     case(&data_dir, weights, connections, options).await?
                 {
+                    let lines = if options.relay { "relays" } else { "connections" };
                     let tls = if options.tls { " tls" } else { "" };
-                    let case = format!("{weights} weights {connections} connections{tls} {name}");
+                    let case = format!("{weights} weights {connections} {lines}{tls} {name}");
                     print(&show("ingest", options.json, &case, value, unit, target));
                 }
             }
@@ -115,7 +119,7 @@ async fn case(
     let server = Server::start(data_dir, options.tls)?;
     fleet::ask_all(&server.grpc).await?;
     let pool = payloads(weights as usize);
-    let load = Load::new(&server.grpc, pool.clone());
+    let load = Load::new(&server.grpc, options.relay, pool.clone());
     let driver = tokio::spawn({
         let load = Arc::clone(&load);
         async move { load.run(connections).await }
