@@ -1,20 +1,14 @@
 //! How messages become bytes: prost's codec, with buffers that begin small.
 
-use std::any::TypeId;
 use std::marker::PhantomData;
 
 use prost::Message;
 use tonic::codec::{BufferSettings, Codec};
 use tonic_prost::ProstCodec;
 
-use crate::v1;
-
 /// Where a buffer begins, in bytes. Most messages are smaller; for an update it grows once. tonic's own 8 KiB, twice at each
 /// end of each call, are too large for what an allocator does fast.
 const BUFFER_BYTES: usize = 512;
-
-/// Where those of a relay begin: it is one stream for many messages, several of which lie in a buffer together.
-const RELAY_BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes of messages that are sent together; as tonic has it.
 const TOGETHER_BYTES: usize = 32 << 10;
@@ -40,18 +34,10 @@ where
     type Decoder = <ProstCodec<T, U> as Codec>::Decoder;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::raw_encoder(settings::<T>())
+        ProstCodec::<T, U>::raw_encoder(BufferSettings::new(BUFFER_BYTES, TOGETHER_BYTES))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<T, U>::raw_decoder(settings::<U>())
+        ProstCodec::<T, U>::raw_decoder(BufferSettings::new(BUFFER_BYTES, TOGETHER_BYTES))
     }
-}
-
-/// How messages of this type are buffered.
-fn settings<M: 'static>() -> BufferSettings {
-    let relayed = [TypeId::of::<v1::RelayRequest>(), TypeId::of::<v1::RelayResponse>()];
-    let relayed = relayed.contains(&TypeId::of::<M>());
-    let begin = if relayed { RELAY_BUFFER_BYTES } else { BUFFER_BYTES };
-    BufferSettings::new(begin, TOGETHER_BYTES)
 }
