@@ -100,11 +100,12 @@ async fn unharmed<T>(handler: impl Future<Output = T>, span: Span) -> Result<T, 
 pub(super) async fn relayed<T>(
     core: &Core,
     method: &'static str,
-    traceparent: &str,
+    traceparent: String,
     handler: impl Future<Output = Result<T, CallError>>,
 ) -> Result<T, Status> {
     let span = span(method, method);
-    traces::follow_caller(&span, &Parent(traceparent));
+    traces::follow_caller(&span, &Parent(&traceparent));
+    drop(traceparent);
     let answer = unharmed(handler, span).await.flatten().map_err(Status::from);
     core.metrics.call(method, name(answer.as_ref().err().map_or(Code::Ok, Status::code)));
     answer

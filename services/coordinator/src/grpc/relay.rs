@@ -37,22 +37,26 @@ pub(super) fn answers(fleet: Fleet, calls: Streaming<v1::RelayRequest>) -> Answe
 /// Answers a call. Its failure is an answer, too.
 async fn answer(fleet: Fleet, request: v1::RelayRequest) -> Result<v1::RelayResponse, Status> {
     let v1::RelayRequest { call_id, authorization, traceparent, call } = request;
-    let shown = &Shown::in_text((!authorization.is_empty()).then_some(authorization.as_str()));
-    let (core, parent) = (&*fleet.core, traceparent.as_str());
+    let shown = &Shown::in_text(Some(&authorization));
+    // It may be long, and so may the call wait.
+    drop(authorization);
+    let core = &*fleet.core;
     let answer = match call {
         Some(Call::WaitOrder(ask)) => {
             let handler = fleet.wait(shown, ask);
-            relayed(core, "WaitOrder", parent, handler).await.map(Answer::WaitOrder)
+            relayed(core, "WaitOrder", traceparent, handler).await.map(Answer::WaitOrder)
         }
         Some(Call::PushUpdate(update)) => {
             // What waits is bounded by the room there is, whoever sent it.
             let bytes = u64::try_from(update.payload.len()).unwrap_or(u64::MAX);
             let handler = async { fleet.take_whole(shown, update, fleet.room(bytes)?).await };
-            relayed(core, "PushUpdate", parent, handler).await.map(Answer::PushUpdate)
+            relayed(core, "PushUpdate", traceparent, handler).await.map(Answer::PushUpdate)
         }
         Some(Call::ReportEvaluation(report)) => {
             let handler = fleet.report(shown, report);
-            relayed(core, "ReportEvaluation", parent, handler).await.map(Answer::ReportEvaluation)
+            relayed(core, "ReportEvaluation", traceparent, handler)
+                .await
+                .map(Answer::ReportEvaluation)
         }
         None => Err(CallError::Malformed(Malformed::absent("call", "a call")).into()),
     };
