@@ -43,7 +43,7 @@ mod version;
 pub use federation::Answer;
 
 pub use order::{Order, WaitOrder};
-pub use parse::Malformed;
+pub use parse::{Malformed, chunks};
 pub use refusal::{RefusalText, Reply};
 pub use update::{UpdatePart, WholeUpdate};
 pub use version::{FetchVersion, VersionHeader, VersionPart};

@@ -72,6 +72,14 @@ pub(super) fn digest_bytes(digest: Digest) -> Bytes {
     Bytes::copy_from_slice(&digest.0)
 }
 
+/// What `bytes` are sent as: chunks, each full but the last.
+pub fn chunks(mut bytes: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let chunk = bytes.split_to(CHUNK_BYTES.min(bytes.len()));
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 /// Bytes of a version or an update: at least one, at most a chunk.
 pub(super) fn chunk(field: &'static str, bytes: Bytes) -> Result<Bytes, Malformed> {
     if (1..=CHUNK_BYTES).contains(&bytes.len()) {

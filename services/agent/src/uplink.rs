@@ -22,7 +22,7 @@ use federation::{
     Receipt, RoundRef, Settled,
 };
 use proto::convert::{
-    FetchVersion, UpdatePart, VersionHeader, VersionPart, WaitOrder, WholeUpdate,
+    FetchVersion, UpdatePart, VersionHeader, VersionPart, WaitOrder, WholeUpdate, chunks,
 };
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
@@ -297,7 +297,8 @@ impl Uplink {
             }
             _ => {
                 let header = std::iter::once(UpdatePart::Header(candidate.clone()));
-                let parts = header.chain(chunks(payload)).map(v1::PushUpdateRequest::from);
+                let parts = header.chain(chunks(payload).map(UpdatePart::Chunk));
+                let parts = parts.map(v1::PushUpdateRequest::from);
                 let mut request = self.request(tokio_stream::iter(parts));
                 let parent = unshared(traceparent(candidate));
                 request.metadata_mut().insert("traceparent", parent);
@@ -339,14 +340,6 @@ impl Uplink {
         };
         call.parse(message)
     }
-}
-
-/// A payload in pieces.
-fn chunks(mut left: Bytes) -> impl Iterator<Item = UpdatePart> {
-    std::iter::from_fn(move || {
-        let chunk = left.split_to(CHUNK_BYTES.min(left.len()));
-        (!chunk.is_empty()).then_some(UpdatePart::Chunk(chunk))
-    })
 }
 
 /// The trace of an update (W3C Trace Context), by which a coordinator that records traces shows what became of it. It follows

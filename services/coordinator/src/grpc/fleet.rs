@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use federation::limits::{CHUNK_BYTES, DRAIN_MESSAGES_MAX};
+use federation::limits::DRAIN_MESSAGES_MAX;
 use federation::{Answer, Candidate, Evaluation, Idle, NodeId, Receipt, Refusal, RefusalCode};
 use proto::convert::{
     FetchVersion, Malformed, Order as WireOrder, UpdatePart, VersionHeader, VersionPart, WaitOrder,
-    WholeUpdate,
+    WholeUpdate, chunks,
 };
 use proto::v1;
 use proto::v1::fleet_service_server::FleetService;
@@ -246,13 +246,10 @@ impl FleetService for Fleet {
                     let code = RefusalCode::UnknownVersion;
                     vec![Err(Refusal::new(code, "digest", expected, digest))]
                 }
-                Some(mut left) => {
-                    let bytes = u64::try_from(left.len()).expect("a length fits 64 bits");
+                Some(version) => {
+                    let bytes = u64::try_from(version.len()).expect("a length fits 64 bits");
                     let mut parts = vec![Ok(VersionPart::Header(VersionHeader { digest, bytes }))];
-                    while !left.is_empty() {
-                        let chunk = left.split_to(CHUNK_BYTES.min(left.len()));
-                        parts.push(Ok(VersionPart::Chunk(chunk)));
-                    }
+                    parts.extend(chunks(version).map(|chunk| Ok(VersionPart::Chunk(chunk))));
                     parts
                 }
             },

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use agent::Uplink;
 use bytes::Bytes;
-use federation::limits::CHUNK_BYTES;
 use federation::{Candidate, Digest};
 use hyper_util::rt::TokioIo;
+use proto::convert::chunks;
 use proto::v1;
 use proto::v1::fleet_service_client::FleetServiceClient;
 use proto::v1::push_update_request::Part;
@@ -296,13 +296,9 @@ impl Way {
     async fn push(&mut self, header: v1::UpdateHeader, payload: Bytes) -> Result<Pushed, String> {
         match self {
             Self::Calls(client) => {
-                let mut left = payload;
-                let mut parts = vec![Part::Header(header)];
-                while !left.is_empty() {
-                    parts.push(Part::Chunk(left.split_to(CHUNK_BYTES.min(left.len()))));
-                }
-                let parts =
-                    parts.into_iter().map(|part| v1::PushUpdateRequest { part: Some(part) });
+                let header = std::iter::once(Part::Header(header));
+                let parts = header.chain(chunks(payload).map(Part::Chunk));
+                let parts = parts.map(|part| v1::PushUpdateRequest { part: Some(part) });
                 match client.push_update(tokio_stream::iter(parts)).await {
                     Ok(answer) => match answer.into_inner().result {
                         Some(Outcome::Receipt(_)) => Ok(Pushed::Counted),
